@@ -1,0 +1,22 @@
+"""Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
+
+The verbs of the command line, as functions: `corpuscle.train("cells/", out="runs/cells")`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from corpuscle.api import Run, compare, demo, evaluate, inspect, predict, report, split, submit, train
+
+__all__ = ["Run", "compare", "demo", "evaluate", "inspect", "predict", "report", "split", "submit", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the verbs when they are first asked for: torch takes seconds."""
+    if name in __all__:
+        from corpuscle import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'corpuscle' has no attribute '{name}'")

@@ -1,0 +1,23 @@
+"""`corpuscle demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpuscle.cli import options
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    per_class: Annotated[int, typer.Option(help="Cells of each of the five kinds.")] = 120,
+    seed: Annotated[int, typer.Option(help="Of the drawing and the training.")] = 0,
+) -> None:
+    """Draw white cells of five kinds, train on them, and write the report: needs no data."""
+    from corpuscle import api
+
+    run = api.demo(out, per_class=per_class, seed=seed, progress=options.progress())
+    options.say_result(run)
+    typer.echo("now your own images, a folder a class:  corpuscle train FOLDER --out runs/mine")

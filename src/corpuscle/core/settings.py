@@ -1,0 +1,156 @@
+"""Settings: frozen models beside the code that reads them, and where each value came from."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corpuscle.core.errors import CorpuscleError, nearest
+
+
+class Settings(BaseModel):
+    """A frozen record of documented choices; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, plain value) of nested settings, in order.
+
+    >>> dict(flatten({"fit": {"epochs": 3}, "stages": [{"train": "head"}]}))
+    {'fit.epochs': 3, 'stages.0.train': 'head'}
+    """
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from flatten(value, f"{prefix}{key}.")
+    elif isinstance(values, list | tuple) and values and isinstance(values[0], Mapping):
+        for place, value in enumerate(values):
+            yield from flatten(value, f"{prefix}{place}.")
+    else:
+        yield prefix.removesuffix("."), values
+
+
+def resolve(base: S, layers: Mapping[str, Mapping[str, Any]], base_name: str = "default") -> tuple[S, dict[str, str]]:
+    """Lay values over a complete set of settings.
+
+    Args:
+        base: settings to start from.
+        layers: name of the layer (`file experiment.toml`, `flag`) to its values by dotted key; later ones win.
+        base_name: where the values of `base` come from.
+
+    Returns:
+        The settings, and for each dotted key the name of the layer its value came from.
+
+    Raises:
+        CorpuscleError: an unknown key or a value out of range, with the nearest key or the range named.
+    """
+    values = base.model_dump(mode="json")
+    origin = dict.fromkeys(dict(flatten(values)), base_name)
+    for layer, changes in layers.items():
+        for key, value in changes.items():
+            if isinstance(value, list) and value and isinstance(value[0], Mapping):
+                origin = {name: came for name, came in origin.items() if not name.startswith(f"{key}.")}
+            _put(values, key, value, list(dict(flatten(values))))
+            origin.update(dict.fromkeys((name for name, _ in flatten(_get(values, key), f"{key}.")), layer))
+    return validated(type(base), values), origin
+
+
+def validated(model: type[S], values: Mapping[str, Any]) -> S:
+    """Build settings from plain values, with errors a person can read.
+
+    Raises:
+        CorpuscleError: each wrong value with its key, what was expected, and what came.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        known = [key for key, _ in flatten(dict(values))]
+        raise CorpuscleError("\n".join(_line(fault, known) for fault in error.errors())) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The dotted keys and values of a settings file.
+
+    Raises:
+        CorpuscleError: the file cannot be read or is not TOML.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CorpuscleError(f"{path} is not a settings file in TOML ({error}); mend it or leave it out") from None
+    stages = content.pop("stages", None)
+    return dict(flatten(content)) | ({"stages": stages} if stages is not None else {})
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """The key and value of `section.field=value`; the value is JSON where it is, else a word.
+
+    >>> parse_assignment("optim.learning_rate=1e-3")
+    ('optim.learning_rate', 0.001)
+
+    Raises:
+        CorpuscleError: there is no `=`.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise CorpuscleError(f"--set expects section.field=value, got '{text}'; for example --set fit.batch_size=64")
+    try:
+        return key.strip(), json.loads(value)
+    except ValueError:
+        return key.strip(), {"none": None, "None": None, "True": True, "False": False}.get(value, value)
+
+
+def _get(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[int(part)] if isinstance(values, list) else values[part]
+    return values
+
+
+def _put(values: Any, key: str, value: Any, known: list[str]) -> None:
+    *parents, last = key.split(".")
+    try:
+        inner = _get(values, ".".join(parents)) if parents else values
+        if isinstance(inner, list):
+            inner[int(last)] = value
+        elif last in inner and not (
+            isinstance(inner[last], Mapping) and inner[last] and not isinstance(value, Mapping)
+        ):
+            inner[last] = value
+        else:
+            raise KeyError(key)
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise CorpuscleError(f"{key} is not a setting. {_nearest_setting(key, known, values)}") from None
+
+
+def _nearest_setting(key: str, known: list[str], values: Any) -> str:
+    hint = nearest(key, known)
+    if hint.startswith("Known:"):  # try the last word alone: `epochs` for `stages.0.epochs`
+        same = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+        if same:
+            hint = f"Did you mean {' or '.join(same[:3])}?"
+    if hint.startswith("Did you mean") and " or " not in hint:
+        name = hint.removeprefix("Did you mean ").removesuffix("?")
+        hint = f"Did you mean {name} ({json.dumps(_get(values, name))})?"
+    return hint
+
+
+def _line(fault: Any, known: list[str]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{key} is not a setting. {nearest(key, [name for name in known if name != key])}"
+    expected = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    hint = ""
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        hint = nearest(
+            fault["input"], [word.strip(" '") for word in fault["ctx"]["expected"].replace(" or ", ",").split(",")]
+        )
+        hint = f"; {hint}" if hint.startswith("Did") else ""
+    return f"{key} {expected}, got {json.dumps(fault['input'], default=str)}{hint}"

@@ -1,0 +1,1 @@
+"""Floor 1: from a path to a batch: sources, readers, splits, cache, transforms, loader."""

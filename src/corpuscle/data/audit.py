@@ -1,0 +1,83 @@
+"""What a survey of the images means: which rows are set aside, which are copies, and when a run must not start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+from pydantic import Field
+
+from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.core.settings import Settings
+from corpuscle.data.leaks import find_copies
+from corpuscle.data.table import Table
+
+
+class GuardPlan(Settings):
+    """What a run accepts of its data."""
+
+    max_faulty: float = Field(0.01, ge=0.0, le=1.0, description="share of unreadable images a run goes on without")
+    allow_leaks: bool = Field(False, description="train although parts share a group or identical pixels")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings, ready to be shown and acted upon.
+
+    Attributes:
+        faults: a fault an unreadable image, in the table's order.
+        copies: images with identical pixels, together.
+        disagreeing: those copies whose labels differ.
+        sound: the table's rows that can be read, as a mask over its rows.
+    """
+
+    faults: tuple[Fault, ...]
+    copies: tuple[tuple[str, ...], ...]
+    disagreeing: tuple[tuple[str, ...], ...]
+    sound: pl.Series
+
+
+def audit(table: Table, seen: pl.DataFrame) -> Audit:
+    """Read the findings off a survey.
+
+    Args:
+        table: the rows that were surveyed.
+        seen: `Survey.frame`, a row for each of them.
+    """
+    rows = pl.concat([table.frame.select("image", "label"), seen], how="horizontal")
+    bad = rows.filter(pl.col("fault").is_not_null())
+    faults = tuple(Fault(image, what, remedy) for image, what, remedy in bad.select("image", "fault", "remedy").rows())
+    sound = rows.filter(pl.col("fault").is_null())
+    content, labels = (dict(sound.select("image", name).rows()) for name in ("content", "label"))
+    copies = find_copies(content, labels)
+    return Audit(
+        faults=faults,
+        copies=copies.same,
+        disagreeing=copies.disagreeing,
+        sound=seen["fault"].is_null(),
+    )
+
+
+def check_faults(table: Table, findings: Audit, plan: GuardPlan) -> None:
+    """Refuse data with too many unreadable images, or a class left without one.
+
+    Raises:
+        DataFault: names them all.
+    """
+    total, bad = len(table.frame), len(findings.faults)
+    if bad == total:
+        first = findings.faults[0]
+        raise CorpuscleError(
+            f"none of the {total} images can be read (first: {first.where}: {first.what}); {first.remedy}"
+        )
+    if bad > plan.max_faulty * total:
+        summary = Fault(
+            f"{bad} of {total} images",
+            f"cannot be read, more than the {plan.max_faulty:.0%} a run goes on without",
+            f"mend or remove them, or pass --set guard.max_faulty={-(-bad * 100 // total) / 100:g}",
+        )
+        raise DataFault([summary, *findings.faults])
+    labelled = table.frame.filter(findings.sound)["label"].drop_nulls().unique().to_list()
+    lost = [name for name in table.classes if name not in labelled]
+    if lost:
+        raise DataFault([Fault(f"class {name}", "none of its images can be read", "mend its images") for name in lost])

@@ -1,0 +1,203 @@
+"""From canvases to batches: which images, in which order and how varied is a function of (seed, epoch, image) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from corpuscle.core.seeds import generator_for
+from corpuscle.data.cache import Canvases
+from corpuscle.data.transforms import NO_AUGMENT, AugmentPlan, draw_colour, draw_warp, normalised, warp
+
+IDENTITY_34 = np.eye(3, 4)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some images and what is known of them.
+
+    Attributes:
+        stored_NHWC: warped canvases in the stored type, or features_NC where an encoder has seen them already.
+        colour_N34: colour change, scale and normalisation of each image in one matrix.
+        target_N: class numbers; -1 where unknown.
+        place_N: places of the images in the table.
+    """
+
+    stored_NHWC: Tensor
+    colour_N34: Tensor
+    target_N: Tensor
+    place_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.place_N)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = (tensor.to(device, non_blocking=True) for tensor in self._tensors())
+        return Batch(*moved)
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, as the loader asks for before a copy to a GPU."""
+        return Batch(*(tensor.pin_memory() for tensor in self._tensors()))
+
+    def split(self, size: int) -> list[Batch]:
+        """The batch in pieces of at most `size` images."""
+        return [Batch(*pieces) for pieces in zip(*(t.split(size) for t in self._tensors()), strict=True)]
+
+    @property
+    def image_NCHW(self) -> Tensor:
+        """What the net sees: float32, normalised, channels last in memory. Features are passed as they are."""
+        if self.stored_NHWC.ndim == 2:
+            return self.stored_NHWC
+        count, height, width, channels = self.stored_NHWC.shape
+        flat_NPC = self.stored_NHWC.view(count, height * width, channels).float()
+        offset_N1C = self.colour_N34[:, None, :, 3]
+        image_NPC = torch.baddbmm(offset_N1C, flat_NPC, self.colour_N34[:, :, :3].transpose(1, 2))
+        return image_NPC.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.stored_NHWC, self.colour_N34, self.target_N, self.place_N
+
+
+@dataclass(frozen=True)
+class Images(Dataset[Batch]):
+    """The one data set: a batch of places in, a batch of images out.
+
+    Attributes:
+        canvases: prepared images by place.
+        target_N: class number of every row of the table, -1 where unknown.
+        mean_3, std_3: normalisation, on values from 0 to 1.
+        augment: what is varied; None gives every image as it is.
+        seed: of the variation.
+    """
+
+    canvases: Canvases
+    target_N: np.ndarray
+    mean_3: np.ndarray
+    std_3: np.ndarray
+    augment: AugmentPlan | None = None
+    seed: int = 0
+
+    def __getitem__(self, key: tuple[int, Sequence[int]]) -> Batch:
+        epoch, places = key
+        full = float(np.iinfo(self.canvases.dtype).max)
+        plan = self.augment if self.augment is not None else NO_AUGMENT
+        stored, colours = [], []
+        for place in places:
+            canvas_SSC, colour_34 = self.canvases[place], IDENTITY_34
+            if plan != NO_AUGMENT:
+                rng = generator_for(self.seed, "augment", epoch, int(place))
+                canvas_SSC = warp(canvas_SSC, draw_warp(plan, len(canvas_SSC), rng))
+                colour_34 = draw_colour(plan, rng)
+            stored.append(torch.from_numpy(np.array(canvas_SSC)))
+            colours.append(torch.from_numpy(normalised(colour_34, self.mean_3, self.std_3, full)))
+        place_N = np.asarray(places, dtype=np.int64)
+        target_N = torch.from_numpy(self.target_N[place_N])
+        return Batch(torch.stack(stored), torch.stack(colours), target_N, torch.from_numpy(place_N))
+
+
+@dataclass(frozen=True)
+class Features(Dataset[Batch]):
+    """What a frozen encoder made of the images, in the place of the images.
+
+    Attributes:
+        features_VNC: V views of N images; epoch e sees view e modulo V.
+        row_of: place in the table to row of the features.
+        target_N: class number of every row of the table.
+    """
+
+    features_VNC: Tensor
+    row_of: dict[int, int]
+    target_N: np.ndarray
+
+    def __getitem__(self, key: tuple[int, Sequence[int]]) -> Batch:
+        epoch, places = key
+        rows = [self.row_of[int(place)] for place in places]
+        features_NC = self.features_VNC[epoch % len(self.features_VNC)][rows]
+        place_N = np.asarray(places, dtype=np.int64)
+        target_N = torch.from_numpy(self.target_N[place_N])
+        return Batch(features_NC, torch.zeros(len(rows), 3, 4), target_N, torch.from_numpy(place_N))
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which images make up each batch of an epoch.
+
+    Attributes:
+        places: of the images in the table.
+        batch_size: images a step, over all devices.
+        seed: of the shuffling; None keeps the order and every image.
+        weight_N: chance of each image to be drawn, with replacement; None shuffles without.
+        rank, world: this process among all.
+    """
+
+    places: np.ndarray
+    batch_size: int
+    seed: int | None = None
+    weight_N: np.ndarray | None = None
+    rank: int = 0
+    world: int = 1
+
+    def __len__(self) -> int:
+        if self.seed is None:
+            return -(-len(self.places) // self.batch_size)
+        return max(1, len(self.places) // self.batch_size)
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Places of each batch for this process.
+
+        A shuffled epoch leaves out the images that do not fill a batch, other ones each time: a batch of one or two
+        would upset batch normalisation.
+        """
+        places = self.places
+        if self.seed is not None:
+            rng = generator_for(self.seed, "order", epoch)
+            if self.weight_N is None:
+                places = rng.permutation(places)
+            else:
+                places = rng.choice(places, len(places), p=self.weight_N / self.weight_N.sum())
+            places = places[: len(self) * self.batch_size]
+        chunks = [places[start : start + self.batch_size] for start in range(0, len(places), self.batch_size)]
+        return [np.array_split(chunk, self.world)[self.rank] for chunk in chunks]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Batches of an epoch, from any step on."""
+
+    dataset: Images | Features
+    order: Order
+    workers: int = 0
+    pin: bool = False
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; the same for any number of workers, and for any start."""
+        keys = [(epoch, batch) for batch in self.order.batches(epoch)[start:]]
+        workers = self.workers if isinstance(self.dataset, Images) else 0
+        yield from DataLoader(
+            self.dataset,
+            sampler=keys,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=self.pin,
+            worker_init_fn=_one_thread if workers else None,
+        )
+
+
+def _one_thread(worker: int) -> None:
+    import signal
+
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

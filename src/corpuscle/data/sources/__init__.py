@@ -1,0 +1,34 @@
+"""Sources: from a path to a table, by the layout found there; no image is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpuscle.data.sources.plan import SourcePlan
+
+if TYPE_CHECKING:
+    from corpuscle.data.table import Table
+
+__all__ = ["SourcePlan", "scan"]
+
+
+def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> Table:  # noqa: B008 (frozen)
+    """One row per image of a data set, sorted by path, the same each time.
+
+    A data set is a folder per class, train, val and test folders of those, a CSV, or several CSVs. Opens no image.
+
+    Args:
+        path: folder or CSV.
+        plan: what does not show by itself.
+        min_classes: fewer classes are a fault; 1 where a finished model is only judged.
+
+    Raises:
+        DataFault: all faults at once, each with its path or row and its remedy.
+        CorpuscleError: there is nothing to scan, or its layout cannot be told.
+    """
+    from corpuscle.data.sources.check import checked  # here, for these load polars and settings must not
+    from corpuscle.data.sources.layouts import LAYOUTS, layout_of
+
+    layout = layout_of(path, plan)
+    return checked(LAYOUTS[layout](path, plan), layout, plan, min_classes)

@@ -1,0 +1,158 @@
+"""Layouts of tables: one CSV, or one each for train, valid and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.data.sources.disk import absolute, listing
+from corpuscle.data.sources.folders import PARTS
+from corpuscle.data.sources.found import Found
+from corpuscle.data.sources.plan import SourcePlan
+from corpuscle.data.sources.resolve import resolve
+from corpuscle.data.sources.sheet import Sheet, read_sheet
+from corpuscle.data.table import COLUMNS
+
+
+def scan_csv(path: Path, plan: SourcePlan) -> Found:
+    """One row per row of a CSV; a folder stands for the only CSV in it."""
+    return _scan({absolute(path / listing(path).tables[0] if path.is_dir() else path): None}, plan)
+
+
+def scan_csvs(path: Path, plan: SourcePlan) -> Found:
+    """One row per row of a train CSV and of the valid and test CSVs that go with it.
+
+    A test CSV whose labels are missing or all empty is unlabelled.
+    """
+    parts = csvs_in(path) if path.is_dir() else {"train": path}
+    parts |= {part: named for part, named in (("val", plan.valid), ("test", plan.test)) if named}
+    return _scan({absolute(parts[part]): part for part in ("train", "val", "test") if part in parts}, plan)
+
+
+def csvs_in(folder: Path) -> dict[str, Path]:
+    """The CSVs of a folder that are named like a part of a data set: train.csv, valid.csv, test.csv.
+
+    Raises:
+        CorpuscleError: two of them are named like the same part.
+    """
+    found: dict[str, Path] = {}
+    for name in listing(folder).tables:
+        part = PARTS.get(Path(name).stem.lower())
+        if part in found:
+            raise CorpuscleError(
+                f"{folder} holds {found[part].name} and {name}, one {part} CSV was expected; remove one"
+            )
+        if part:
+            found[part] = folder / name
+    return found
+
+
+def _scan(parts: Mapping[Path, str | None], plan: SourcePlan) -> Found:
+    root = absolute(plan.root or next(iter(parts)).parent)
+    found = [_scan_one(read_sheet(path, plan, part != "test"), part, root, plan) for path, part in parts.items()]
+    return Found(
+        pl.concat([one.frame for one in found]),
+        root,
+        tuple(note for one in found for note in one.notes),
+        tuple(fault for one in found for fault in one.faults),
+    )
+
+
+def _scan_one(sheet: Sheet, part: str | None, root: Path, plan: SourcePlan) -> Found:
+    notes = [f"{sheet.path.name}: " + ", ".join(f"{meaning} from '{name}'" for meaning, name in sheet.columns.items())]
+    faults = list(sheet.faults)
+    rows = pl.DataFrame([sheet.values(meaning) for meaning in ("image", "label", "group")]).with_columns(
+        pl.lit(part, pl.String).alias("split"), pl.lit(sheet.path.name).alias("source"), sheet.row_N
+    )
+    if part is None and "split" in sheet.columns:
+        rows = rows.with_columns(_splits(sheet, plan, notes, faults))
+    rows = rows.with_columns(split=pl.when(_unlabelled_test()).then(pl.lit("unlabelled")).otherwise("split"))
+    count = rows["split"].eq("unlabelled").sum()
+    if count:
+        notes.append(f"{sheet.path.name}: {count} test rows have no labels and wait for predictions")
+    if "label" in sheet.columns:
+        rows = _with_labels(rows, sheet, plan, notes, faults)
+    if "image" in sheet.columns:
+        rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults))
+    return Found(rows.select(*COLUMNS), root, tuple(notes), tuple(faults))
+
+
+def _unlabelled_test() -> pl.Expr:
+    """The test rows, if none of them has a label."""
+    test = pl.col("split").eq_missing(pl.lit("test"))
+    return test & ~(test & pl.col("label").is_not_null()).any()
+
+
+def _with_labels(
+    rows: pl.DataFrame, sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]
+) -> pl.DataFrame:
+    """The rows without those whose label is empty though it should not be; a fault unless the plan skips them."""
+    empty = pl.col("label").is_null() & pl.col("split").ne_missing(pl.lit("unlabelled"))
+    bad = rows.filter(empty)
+    if bad.is_empty():
+        return rows
+    first = f"row {bad['row'][0]}, {bad['image'][0]}"
+    what = f"column '{sheet.columns['label']}' is empty in {len(bad)} of {len(rows)} rows (first: {first})"
+    if plan.unlabelled == "skip":
+        notes.append(f"{sheet.path.name}: {what}; they were left out")
+        return rows.filter(~empty)
+    faults.append(Fault(sheet.path.name, what, "fill it, or pass --set data.unlabelled=skip"))
+    return rows
+
+
+def _splits(sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]) -> pl.Series:
+    """The split of each row by the column of splits; without any where `auto` took a column of other things for it."""
+    words = sheet.values("split")
+    ours = words.str.to_lowercase().replace_strict(PARTS, default=None, return_dtype=pl.String)
+    name, strange = sheet.columns["split"], words.filter(ours.is_null() & words.is_not_null()).unique().sort()
+    shown = ", ".join(strange.head(5))
+    if plan.split_column == "auto" and ours.null_count() == len(ours):
+        notes.append(
+            f"{sheet.path.name}: column '{name}' is none of splits ({shown or 'it is empty'}) and was not used"
+        )
+    elif ours.null_count():
+        row = sheet.row_N.filter(ours.is_null())[0]
+        what = f"column '{name}' is neither train, val nor test in {ours.null_count()} of {len(ours)} rows"
+        remedy = "mend it, or pass --set data.split_column=none to divide anew"
+        faults.append(Fault(sheet.place(row), f"{what}{f' ({shown})' * bool(shown)}", remedy))
+    return ours
+
+
+def find_images(
+    rows: pl.DataFrame, sheet: Sheet, root: Path, plan: SourcePlan, notes: list[str], faults: list[Fault]
+) -> pl.Series:
+    """The path of each row's image from `root`, null where there is none; says what it is not sure of."""
+    base = absolute(plan.root or sheet.path.parent)
+    found = resolve(rows["image"], base, root, plan.image_suffix).with_columns(rows["image"].alias("name"), rows["row"])
+    lost = found.filter(pl.col("image").is_null())
+    if len(lost):
+        column = sheet.columns["image"]
+        what = f"{len(lost)} of {len(found)} images in column '{column}' cannot be found from {base}"
+        faults.append(Fault(sheet.path.name, what, "mend the paths, or name their folder with --set data.root=FOLDER"))
+        faults += [_lost(sheet, *row) for row in lost.select("row", "name", "choices").iter_rows()]
+    loose = found.filter(pl.col("how") != "name")
+    if len(loose):
+        row, name, image = loose.select("row", "name", "image").row(0)
+        notes.append(
+            f"{sheet.path.name}: {len(loose)} of {len(found)} images were found by their number or without their "
+            f"suffix (row {row}: '{name}' is {image})"
+        )
+    masks = found.filter("masks", pl.col("image").is_not_null())
+    if len(masks):
+        notes.append(
+            f"{sheet.path.name}: a PNG lies beside {len(masks)} of the images and is taken for their mask "
+            f"(first: {masks['image'][0]}); pass --set data.image_suffix=.png if it is the image"
+        )
+    return found["image"]
+
+
+def _lost(sheet: Sheet, row: int, name: str | None, choices: list[str] | None) -> Fault:
+    if name is None:
+        return Fault(sheet.place(row), "the image's path is empty", "fill it or remove the row")
+    if choices:
+        remedy = "write the whole name, or pass --set data.image_suffix=SUFFIX"
+        return Fault(sheet.place(row), f"'{name}' could be {' or '.join(choices)}", remedy)
+    return Fault(sheet.place(row), f"image '{name}' does not exist", "mend the path or remove the row")

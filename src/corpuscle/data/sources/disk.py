@@ -1,0 +1,98 @@
+"""What lies in a folder, without what operating systems leave there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.data.readers.image import IMAGE_SUFFIXES
+
+LEFT_BY_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The names in one folder, each kind sorted, hidden ones left out."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The files that are named like images."""
+        return tuple(name for name in self.files if is_image(name))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The files that are named like CSVs; a text file is one only where the user names it."""
+        return tuple(name for name in self.files if Path(name).suffix.lower() in (".csv", ".tsv"))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is named like an image.
+
+    >>> is_image("a/CELL.JPG"), is_image("notes.txt")
+    (True, False)
+    """
+    return suffix_of(name) in IMAGE_SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in small letters, with its dot."""
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (building a Path for each of 100,000 names is slow)
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, with `..` taken out and links kept."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
+
+
+def listing(folder: Path) -> Listing:
+    """What lies directly in a folder.
+
+    Raises:
+        CorpuscleError: it may not be read.
+    """
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.name not in LEFT_BY_SYSTEMS:
+                    (folders if entry.is_dir() else files).append(entry.name)
+    except OSError as error:
+        raise CorpuscleError(f"{folder} cannot be listed ({error.strerror}); name a folder you may read") from error
+    return Listing(tuple(sorted(folders)), tuple(sorted(files)))
+
+
+def files_under(folder: Path) -> Iterator[str]:
+    """The files of a folder and of all folders in it, as paths relative to it, in a fixed order.
+
+    Links to folders are followed, each folder once.
+
+    Raises:
+        CorpuscleError: a folder may not be read.
+    """
+    seen: set[str] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        real = os.path.realpath(folder / prefix)
+        if real in seen:
+            continue
+        seen.add(real)
+        inside = listing(folder / prefix)
+        yield from (prefix + name for name in inside.files)
+        waiting += [f"{prefix}{name}/" for name in reversed(inside.folders)]
+
+
+def counted_by_suffix(names: Sequence[str]) -> str:
+    """'3 files (.txt 2, .xml 1; first: notes.txt)'."""
+    counts = Counter(suffix_of(name) or "without a suffix" for name in names)
+    kinds = ", ".join(f"{suffix} {count}" for suffix, count in sorted(counts.items()))
+    return f"{len(names)} file{'s' * (len(names) != 1)} ({kinds}; first: {min(names)})"

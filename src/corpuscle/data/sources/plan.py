@@ -1,0 +1,48 @@
+"""What a user may say of a data set's layout."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.settings import Settings
+
+
+class SourcePlan(Settings):
+    """How a data set is laid out, where it does not show by itself."""
+
+    image_column: str = Field(
+        "auto", description="column of the CSV with the image's path; auto: Path, image, file, id..."
+    )
+    label_column: str = Field("auto", description="column with the class; auto: label, class, target, diagnosis...")
+    group_column: str = Field("auto", description="column with the patient or slide; auto: group, patient...; or none")
+    group_from: str | None = Field(None, description=r"pattern on the file name, such as 'UID_(?P<group>\d+)_'")
+    split_column: str = Field(
+        "auto", description="column with train, val or test; auto: split, part, subset...; or none"
+    )
+    root: Path | None = Field(None, description="folder the paths of the CSV start from; its own folder unless given")
+    image_suffix: str | None = Field(None, description="suffix of images that the CSV names without one, such as .png")
+    valid: Path | None = Field(None, description="a separate CSV for validation")
+    test: Path | None = Field(None, description="a separate CSV for the test, with or without labels")
+    unlabelled: Literal["error", "skip"] = Field("error", description="what to do with rows whose label is empty")
+    label_names: dict[str, str] = Field({}, description="names for the labels of the data set, such as 1: neutrophil")
+
+    @field_validator("group_from")
+    @classmethod
+    def _is_a_pattern_with_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        example = r"for example 'UID_(?P<group>\d+)_'"
+        try:
+            names = re.compile(pattern).groupindex
+        except re.error as error:
+            raise CorpuscleError(
+                f"group_from expects a regular expression, got '{pattern}' ({error}); {example}"
+            ) from None
+        if "group" not in names:
+            raise CorpuscleError(f"group_from expects a part named group, got '{pattern}' without one; {example}")
+        return pattern

@@ -1,0 +1,144 @@
+"""One CSV as text, and which of its columns is the image, the label, the group and the split."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from corpuscle.core.errors import CorpuscleError, Fault, nearest
+from corpuscle.data.sources.plan import SourcePlan
+
+KNOWN_COLUMNS = {
+    "image": (
+        *("image", "image path", "path", "file path", "filepath", "img path", "image file", "image name", "imagename"),
+        *("file name", "filename", "file", "img", "img name", "image id", "img id", "id code", "isic id", "new names"),
+        *("images", "name", "id"),
+    ),
+    "label": (
+        *("label", "class", "class label", "labels", "target", "diagnosis", "category", "class name", "label name"),
+        *("classes", "cell type", "dx", "grade", "level", "y"),
+    ),
+    "group": ("group", "patient", "patient id", "subject", "subject id", "slide", "slide id", "case id"),
+    "split": ("split", "part", "subset", "set", "partition"),
+}  # what `auto` looks for, in this order, in small letters and without punctuation
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One CSV and what its columns mean.
+
+    Attributes:
+        path: the CSV.
+        frame: every column as text; rows that are wholly empty are left out.
+        row_N: number of each row as a spreadsheet counts: the header is row 1.
+        columns: meaning (image, label, group, split) to the name of its column, where there is one.
+        faults: columns that are needed and not there.
+    """
+
+    path: Path
+    frame: pl.DataFrame
+    row_N: pl.Series
+    columns: Mapping[str, str]
+    faults: tuple[Fault, ...]
+
+    def values(self, meaning: str) -> pl.Series:
+        """The texts of the column of that meaning, empty ones null; all null if there is no such column."""
+        if meaning not in self.columns:
+            return pl.Series(meaning, [None] * len(self.frame), pl.String)
+        texts = self.frame[self.columns[meaning]].rename(meaning).str.strip_chars()
+        return texts.set(texts == "", None)
+
+    def place(self, row: int) -> str:
+        """How a fault names a row."""
+        return f"{self.path.name} row {row}"
+
+
+def read_sheet(path: Path, plan: SourcePlan, needs_label: bool = True) -> Sheet:
+    """Read a CSV with commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows' Latin, and tell its columns apart.
+
+    Raises:
+        CorpuscleError: it cannot be read, is empty, or is no table.
+    """
+    text = _text(path)
+    header = text.lstrip("\r\n").partition("\n")[0]
+    separator = max(",;\t|", key=re.sub(r'"[^"]*"', "", header).count)
+    try:
+        frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        reason = _odd_row(text, separator) or str(error).partition("\n")[0]
+        raise CorpuscleError(f"{path} is not a whole table ({reason}); mend it") from None
+    if frame.is_empty():
+        raise CorpuscleError(f"{path} has a header and no rows; add a row for each image")
+    numbers = pl.int_range(2, len(frame) + 2, eager=True).rename("row")
+    filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
+    frame = frame.filter(filled)
+    columns, faults = _columns(path, frame.columns, plan, needs_label)
+    return Sheet(path, frame, numbers.filter(filled), columns, faults)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CorpuscleError(f"{path} cannot be read ({error.strerror}); name a CSV that you may read") from error
+    encoding = next((code for mark, code in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", errors="replace")
+    if "\0" in text:
+        raise CorpuscleError(f"{path} is not a text file, a CSV was expected; save the table as CSV")
+    if not text.strip():
+        raise CorpuscleError(f"{path} is empty; it needs a header and a row for each image")
+    return text
+
+
+def _odd_row(text: str, separator: str) -> str:
+    """The first row with more fields than the header, in words; empty if there is none."""
+    rows = csv.reader(io.StringIO(text), delimiter=separator)
+    expected = len(next(rows))
+    for number, row in enumerate(rows, start=2):
+        if len(row) > expected:
+            return f"row {number} has {len(row)} fields, the header has {expected}"
+    return ""
+
+
+def _columns(
+    path: Path, names: list[str], plan: SourcePlan, needs_label: bool
+) -> tuple[dict[str, str], tuple[Fault, ...]]:
+    asked = {
+        "image": plan.image_column,
+        "label": plan.label_column,
+        "group": "none" if plan.group_from and plan.group_column == "auto" else plan.group_column,
+        "split": plan.split_column,
+    }
+    needed = {"image", "label"} if needs_label else {"image"}
+    columns: dict[str, str] = {}
+    faults = []
+    by_plain = {_plain(name): name for name in reversed(names)}
+    for meaning, wanted in sorted(asked.items(), key=lambda item: item[1] == "auto"):  # what was named comes first
+        if wanted in names or _plain(wanted) in by_plain:
+            columns[meaning] = wanted if wanted in names else by_plain[_plain(wanted)]
+        elif wanted == "auto":
+            known = [by_plain[word] for word in KNOWN_COLUMNS[meaning] if word in by_plain]
+            free = [name for name in known if name not in columns.values()]
+            if free:
+                columns[meaning] = free[0]
+            elif meaning in needed:
+                shown = f"no column known to hold the {meaning}; the columns are: {', '.join(names)}"
+                faults.append(Fault(path.name, shown, f"name it with --set data.{meaning}_column=NAME"))
+        elif wanted != "none" and (needs_label or meaning == "image"):
+            remedy = f"{nearest(wanted, names)} (--set data.{meaning}_column=NAME)"
+            faults.append(Fault(path.name, f"no column '{wanted}'", remedy))
+    return {meaning: columns[meaning] for meaning in asked if meaning in columns}, tuple(faults)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", " ", name.casefold()).strip()

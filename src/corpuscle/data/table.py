@@ -1,0 +1,57 @@
+"""The one table: whatever a data set looks like on disk, this is what it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+COLUMNS = {
+    "image": pl.String,
+    "label": pl.String,
+    "group": pl.String,
+    "split": pl.String,
+    "source": pl.String,
+    "row": pl.Int64,
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One row per image.
+
+    Attributes:
+        frame: a row per image, sorted by path, with at least the columns
+            `image` (path relative to `root` with forward slashes, absolute if it lies outside),
+            `label` (name of the class, null if unlabelled),
+            `group` (patient, slide; null everywhere where nothing is known of groups, never null here and there),
+            `split` (train, val, test, unlabelled; null where the data set leaves the split open),
+            `source` (name of the CSV, or of the class folder) and
+            `row` (row in the CSV as a spreadsheet counts it: the header is row 1; null for folders).
+        root: folder that the paths start from.
+        classes: names of the classes in order; the place of a name is its number.
+        layout: what was found on disk, in words.
+        notes: what the user should know of how the data were understood.
+    """
+
+    frame: pl.DataFrame
+    root: Path
+    classes: tuple[str, ...]
+    layout: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def path_of(self, image: str) -> Path:
+        """Where an image of the column `image` lies."""
+        return self.root / image
+
+    def with_frame(self, frame: pl.DataFrame) -> Table:
+        """The same table with other rows or columns; the classes stay."""
+        return replace(self, frame=frame)
+
+    def part(self, split: str | None) -> Table:
+        """The rows of one split, `None` for those without one; the classes stay."""
+        return self.with_frame(self.frame.filter(pl.col("split").eq_missing(pl.lit(split, pl.String))))

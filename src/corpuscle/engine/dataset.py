@@ -1,0 +1,136 @@
+"""From a path to everything a training needs of the data: rows, parts, canvases, findings."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.progress import Progress
+from corpuscle.data.audit import Audit, audit, check_faults
+from corpuscle.data.cache import Canvases, survey
+from corpuscle.data.fingerprint import class_counts, sizes
+from corpuscle.data.inspection import describe
+from corpuscle.data.leaks import find_leaks, leak_message
+from corpuscle.data.sources import scan
+from corpuscle.data.splits import PARTS, split_table
+from corpuscle.data.table import Table
+from corpuscle.engine.experiment import Experiment
+from corpuscle.engine.plan import choose_size
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A data set that has been read, checked and divided.
+
+    Attributes:
+        table: every row, unreadable ones too, so that places stay; those have no split.
+        seen: what the survey found, a row each.
+        canvases: prepared images by place.
+        findings: faults and copies.
+        experiment: with the size chosen.
+        size_why: the reason of the size.
+    """
+
+    table: Table
+    seen: pl.DataFrame
+    canvases: Canvases
+    findings: Audit
+    experiment: Experiment
+    size_why: str
+
+    def places(self, part: str) -> np.ndarray:
+        """Places of the sound images of a part."""
+        chosen = (self.table.frame["split"] == part).fill_null(False) & self.findings.sound
+        return np.flatnonzero(chosen.to_numpy())
+
+    @property
+    def target_N(self) -> np.ndarray:
+        """Class number of every row, -1 where the label is unknown."""
+        number = {name: k for k, name in enumerate(self.table.classes)}
+        return np.array([number.get(label, -1) for label in self.table.frame["label"]], dtype=np.int64)
+
+    def samples(self) -> str:
+        """The content of samples.csv."""
+        frame = self.table.frame.select("image", "label", "group", "split")
+        text = io.StringIO()
+        found = self.seen.select("content", "height", "width", "mode", "fault")
+        pl.concat([frame, found], how="horizontal").write_csv(text)
+        return text.getvalue()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The content of fingerprint.json, but for the normalisation."""
+        frame = self.table.frame
+        modes = self.seen["mode"].drop_nulls().value_counts(sort=True)
+        labelled = self.table.with_frame(frame.filter(self.findings.sound & frame["split"].is_in(PARTS)))
+        return {
+            "layout": self.table.layout,
+            "root": str(self.table.root.resolve()),
+            "notes": list(self.table.notes),
+            "images": len(frame),
+            "classes": class_counts(labelled),
+            "groups": frame["group"].drop_nulls().n_unique(),
+            "group_by": self.experiment.data.group_from or self.experiment.data.group_column,
+            "sizes": sizes(self.seen),
+            "modes": dict(modes.rows()),
+            "faults": [vars(fault) for fault in self.findings.faults],
+            "copies": [list(group) for group in self.findings.copies],
+            "disagreeing": [list(group) for group in self.findings.disagreeing],
+        }
+
+
+def ready(path: Path, experiment: Experiment, progress: Progress) -> Ready:
+    """Scan, read, check and divide a data set.
+
+    Raises:
+        CorpuscleError: faults of the layout or the images, or parts that leak.
+    """
+    table = scan(path, experiment.data)
+    progress.say(describe(table))
+    experiment, why = with_size(table, experiment, progress)
+    looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
+    findings = audit(table, looked.frame)
+    check_faults(table, findings, experiment.guard)
+    for fault in findings.faults:
+        progress.say(f"set aside: {fault}")
+    divided = divide(table, experiment, findings, looked.frame)
+    assert looked.canvases is not None
+    return Ready(divided, looked.frame, looked.canvases, findings, experiment, why)
+
+
+def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataFrame) -> Table:
+    """Give the sound rows their parts, and refuse parts that leak.
+
+    Raises:
+        CorpuscleError: names what is shared between parts.
+    """
+    sound = table.with_frame(table.frame.filter(findings.sound))
+    parted = split_table(sound, experiment.split, experiment.seed, together=findings.copies)
+    content = dict(zip(table.frame["image"], seen["content"], strict=True))
+    leaks = find_leaks(parted, {image: digest for image, digest in content.items() if digest is not None})
+    if leaks and not experiment.guard.allow_leaks:
+        raise CorpuscleError(leak_message(leaks))
+    number = table.frame.with_row_index("place").filter(findings.sound)["place"].to_list()
+    split: list[str | None] = [None] * len(table.frame)
+    for place, part in zip(number, parted.frame["split"], strict=True):
+        split[place] = part
+    return table.with_frame(table.frame.with_columns(pl.Series("split", split, pl.String)))
+
+
+def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple[Experiment, str]:
+    """The experiment with the size of the canvas chosen, and the reason."""
+    if experiment.prepare.size:
+        return experiment, "as set"
+    few = table.with_frame(table.frame.gather_every(max(1, len(table.frame) // 200)))
+    seen = survey(few, experiment.read, None, progress=progress).frame.drop_nulls("height")
+    if seen.is_empty():
+        median = 0
+    else:
+        median = int(seen.select(pl.min_horizontal("height", "width").median()).item())
+    size, why = choose_size(median)
+    return experiment.model_copy(update={"prepare": experiment.prepare.model_copy(update={"size": size})}), why

@@ -1,0 +1,55 @@
+"""An experiment is all choices of a run in one record; each section stands beside the code that reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from corpuscle.core.settings import Settings
+from corpuscle.data.audit import GuardPlan
+from corpuscle.data.prepare import PreparePlan
+from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.sources import SourcePlan
+from corpuscle.data.splits import SplitPlan
+from corpuscle.data.transforms import AugmentPlan
+from corpuscle.engine.device import DevicePlan
+from corpuscle.engine.fit import FitPlan
+from corpuscle.engine.optim import OptimPlan
+from corpuscle.engine.schedule import Stage
+from corpuscle.nets.zoo import NetPlan
+
+
+class CachePlan(Settings):
+    """Where prepared images are kept between runs."""
+
+    keep: bool = Field(True, description="keep decoded images in the user's cache folder ($CORPUSCLE_CACHE)")
+
+
+class ScorePlan(Settings):
+    """How final scores are computed."""
+
+    resamples: int = Field(1000, ge=100, le=100_000, description="bootstrap resamples behind each interval")
+    views: Literal[1, 4, 8] = Field(
+        1, description="mirrored and turned views of an image whose predictions are averaged"
+    )
+
+
+class Experiment(Settings):
+    """Everything a training run was asked to do."""
+
+    task: Literal["classify"] = Field("classify", description="what is learned")
+    seed: int = Field(0, ge=0, description="of every random choice: split, weights, order, augmentation")
+    data: SourcePlan = Field(SourcePlan(), description="how the data set is laid out")
+    read: ReadPlan = Field(ReadPlan(), description="limits of the reader")
+    guard: GuardPlan = Field(GuardPlan(), description="what is accepted of the data")
+    split: SplitPlan = Field(SplitPlan(), description="parts, where the data set has none of its own")
+    prepare: PreparePlan = Field(PreparePlan(), description="from an image to the net's canvas")
+    augment: AugmentPlan = Field(AugmentPlan(), description="what is varied in training")
+    cache: CachePlan = Field(CachePlan(), description="where prepared images are kept")
+    net: NetPlan = Field(NetPlan(), description="the net")
+    stages: tuple[Stage, ...] = Field((Stage(),), min_length=1, description="stages of training, in order")
+    optim: OptimPlan = Field(OptimPlan(), description="the optimiser")
+    fit: FitPlan = Field(FitPlan(), description="how the net is fitted")
+    device: DevicePlan = Field(DevicePlan(), description="what computes")
+    score: ScorePlan = Field(ScorePlan(), description="how final scores are computed")

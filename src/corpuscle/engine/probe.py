@@ -1,0 +1,52 @@
+"""Features of a frozen encoder, computed once, so that training its head costs next to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from corpuscle.data.loader import Features, Images, Loader, Order
+
+if TYPE_CHECKING:
+    from corpuscle.core.progress import Progress
+    from corpuscle.engine.device import Machine
+    from corpuscle.nets.zoo import Net
+
+MEMORY_BYTES = 4e9  # views are left out where their features would take more
+
+
+def frozen_features(
+    net: Net, images: Images, places: np.ndarray, views: int, machine: Machine, progress: Progress
+) -> Features:
+    """Pass images through the frozen encoder.
+
+    Args:
+        net: whose encoder is used, in evaluation mode.
+        images: varied if they have an augmentation, each view in its own way.
+        places: of the images in the table.
+        views: how often each image is passed.
+        machine, progress: as everywhere.
+
+    Returns:
+        A data set of features in the place of the images.
+    """
+    room = max(1, int(MEMORY_BYTES // (len(places) * net.num_features * 4)))
+    if room < views:
+        progress.say(f"features of {views} views would not fit into memory: {room} are used")
+    views = min(views, room)
+    net.encoder.eval()
+    loader = Loader(images, Order(places, batch_size=64), machine.workers, pin=machine.device.type == "cuda")
+    features_VNC = torch.empty(views, len(places), net.num_features)
+
+    passes = ((view, batch) for view in range(views) for batch in loader.epoch(view))
+    row = 0
+    with torch.inference_mode():
+        for view, batch in progress.track(passes, "features", len(places) * views, per_item=64):
+            with machine.autocast():
+                features_NC = net.encoder(batch.to(machine.device).image_NCHW)
+            row %= len(places)
+            features_VNC[view, row : row + len(batch)] = features_NC.float().cpu()
+            row += len(batch)
+    return Features(features_VNC, {int(place): row for row, place in enumerate(places)}, images.target_N)

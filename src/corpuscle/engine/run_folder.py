@@ -1,0 +1,135 @@
+"""The run folder: what training writes and everything else reads."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.files import disk_errors, write_json, write_text
+from corpuscle.core.settings import flatten, read_toml
+from corpuscle.engine.experiment import Experiment
+
+EXPERIMENT, CARD, WEIGHTS = "experiment.toml", "card.json", "weights.safetensors"
+FINGERPRINT, PLAN, SAMPLES, LOG = "fingerprint.json", "plan.json", "samples.csv", "log.csv"
+METRICS, PREDICTIONS, ENVIRONMENT = "metrics.json", "predictions.csv", "environment.json"
+CHECKPOINT = "checkpoints/last.safetensors"
+
+
+def check(out: Path, experiment: Experiment) -> None:
+    """See that a run may be written here: a new or empty folder, or a run that this experiment has begun.
+
+    Raises:
+        CorpuscleError: the folder holds something else, or a run with other settings.
+    """
+    if not (out / EXPERIMENT).is_file():
+        with disk_errors(out):
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                raise CorpuscleError(f"{out} is not empty and holds no run; name a new folder with --out")
+        return
+    old, new = _flat(read_toml(out / EXPERIMENT)), _flat(plain_settings(experiment))
+    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    if changed:
+        shown = ", ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise CorpuscleError(
+            f"{out} holds a run with other settings ({shown}{more}); pass another --out, or the same settings to go on"
+        )
+
+
+def begin(out: Path, experiment: Experiment, samples: str) -> None:
+    """Write the settings and the samples of a new run, or see that a begun one has the same samples.
+
+    Raises:
+        CorpuscleError: the data set has changed since the run was begun, or the folder cannot be written.
+    """
+    if (out / SAMPLES).is_file() and (out / EXPERIMENT).is_file():
+        if (out / SAMPLES).read_text(encoding="utf-8") != samples:
+            raise CorpuscleError(
+                f"the images or labels have changed since {out} was begun; pass another --out, or restore the data"
+            )
+        return
+    write_text(out / SAMPLES, samples)
+    write_text(out / EXPERIMENT, tomli_w.dumps(plain_settings(experiment)))
+
+
+@contextlib.contextmanager
+def only_writer(out: Path, writes: bool = True) -> Iterator[None]:
+    """Hold the run folder for this process, if it writes at all.
+
+    Raises:
+        CorpuscleError: another training writes into it.
+    """
+    if not writes or sys.platform == "win32":  # Windows has no such lock; the folder is then unguarded
+        yield
+        return
+    import fcntl
+
+    with disk_errors(out), (out / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CorpuscleError(
+                f"another training writes into {out} right now; wait for it, or pass another --out"
+            ) from None
+        yield
+
+
+def plain_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings as TOML can hold them: what is unset is left out."""
+    return _without_none(experiment.model_dump(mode="json"))
+
+
+def write_log(out: Path, history: list[dict[str, Any]]) -> None:
+    """A row an epoch."""
+    if not history:
+        return
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for row in history for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "best": str(row["best"]).lower()} for row in history)
+    write_text(out / LOG, text.getvalue())
+
+
+def write_plan(out: Path, experiment: Experiment, origins: Mapping[str, str], derived: Mapping[str, Any]) -> None:
+    """Each setting with where it came from, and each derived value with its reason."""
+    values = dict(flatten(experiment.model_dump(mode="json")))
+    settings = {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}
+    write_json(out / PLAN, {"settings": settings, "derived": derived})
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run.
+
+    Raises:
+        CorpuscleError: it is not there or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise CorpuscleError(
+            f"expected a run folder with {path.name}, {path.parent} has none; name one that training wrote"
+        ) from None
+    except ValueError as error:
+        raise CorpuscleError(f"{path} is not whole ({error}); train again or restore the file") from None
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(flatten(dict(values)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(inner) for inner in value]
+    return value

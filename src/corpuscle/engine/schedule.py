@@ -1,0 +1,62 @@
+"""Stages of a training and the learning rate at each step of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from corpuscle.core.settings import Settings
+
+
+class Stage(Settings):
+    """A stretch of training in which the same parameters learn."""
+
+    train: Literal["all", "head"] = Field(
+        "all", description="what learns: every parameter, or the head on a frozen encoder"
+    )
+    epochs: int = Field(40, ge=1, le=100_000, description="passes over the training part")
+    learning_rate: float = Field(0.05, gt=0.0, le=100.0, description="highest learning rate of the stage")
+    schedule: Literal["cosine", "constant", "table"] = Field("cosine", description="course of the learning rate")
+    warm_up: float = Field(
+        2.0, ge=0.0, description="epochs in which the learning rate rises from zero in a straight line"
+    )
+    table: tuple[tuple[int, float], ...] = Field(
+        (), description="with schedule 'table': pairs of an epoch (from 1) and the learning rate from then on"
+    )
+    views: int = Field(
+        4, ge=1, le=64, description="with train 'head': augmented views whose features are computed once"
+    )
+
+    @field_validator("table")
+    @classmethod
+    def _in_order(cls, table: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+        epochs = [epoch for epoch, _ in table]
+        if epochs != sorted(set(epochs)) or (epochs and epochs[0] != 1):
+            raise ValueError("should start at epoch 1 and go up, as in [[1, 0.001], [11, 0.0003]]")
+        if any(rate <= 0 for _, rate in table):
+            raise ValueError("should have learning rates greater than 0")
+        return table
+
+
+def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one optimiser step; no state, so a resumed run has the same.
+
+    Args:
+        stage: whose schedule it is.
+        step: counted over the stage, from 0.
+        steps_per_epoch: of the stage.
+
+    Source: Loshchilov and Hutter 2017 (cosine), Goyal et al. 2017 (warm-up).
+    """
+    if stage.schedule == "table":
+        epoch = step // steps_per_epoch + 1
+        return next((rate for first, rate in reversed(stage.table) if first <= epoch), stage.learning_rate)
+    total = stage.epochs * steps_per_epoch
+    rising = min(round(stage.warm_up * steps_per_epoch), total - 1)
+    if step < rising:
+        return stage.learning_rate * (step + 1) / rising
+    if stage.schedule == "constant":
+        return stage.learning_rate
+    return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - rising) / (total - rising)))

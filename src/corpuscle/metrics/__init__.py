@@ -1,0 +1,1 @@
+"""Scores with intervals: sufficient counts first, scores after. Pure numpy; nothing here imports torch."""

@@ -1,0 +1,64 @@
+"""A folder a class of drawn cells, several slides in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from corpuscle.core.files import disk_errors
+from corpuscle.core.seeds import generator_for
+from corpuscle.synth.cells import KINDS, Cell, draw_cell
+from corpuscle.synth.stain import draw_slide
+
+NUM_SLIDES = 12
+"""Slides that the cells of one seed are drawn on; each holds all kinds."""
+
+
+def cell_of(seed: int, index: int, size: int) -> Cell:
+    """Cell `index` of a seed: the same for ever, whatever else is drawn; kinds and slides take turns."""
+    slide = draw_slide(generator_for(seed, "slide", _slide_of(index)))
+    return draw_cell(KINDS[index % len(KINDS)], size, generator_for(seed, "cell", index), slide)
+
+
+def write_cells(
+    folder: Path, per_class: int, size: int, seed: int, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Write drawn cells as PNG files, one folder a class: `<kind>/<kind>_s<slide>_<number>.png`.
+
+    The slide can be read from a name by the pattern `_(?P<group>s\\d+)_`. Files of other names are left alone.
+
+    Args:
+        folder: where the folders of the kinds go.
+        per_class: cells of each kind.
+        size: side of an image in pixels.
+        seed: of all randomness.
+        progress: called after each cell with the number written and the number to write.
+
+    Returns:
+        The paths, in the order drawn.
+
+    Raises:
+        CorpuscleError: the folder cannot be written.
+    """
+    paths = []
+    total = per_class * len(KINDS)
+    for index in range(total):
+        cell = cell_of(seed, index, size)
+        name = f"{cell.kind}_s{_slide_of(index):02d}_{index // len(KINDS):04d}.png"
+        path = folder / cell.kind / name
+        _, content = cv2.imencode(".png", cell.image_HWC[..., ::-1])
+        part = path.with_suffix(".part")  # renamed when whole; drawn again where lost, so the disk is not waited for
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content.tobytes())
+            part.replace(path)
+        paths.append(path)
+        if progress:
+            progress(len(paths), total)
+    return paths
+
+
+def _slide_of(index: int) -> int:
+    return index // len(KINDS) % NUM_SLIDES

@@ -1,0 +1,40 @@
+"""The one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from corpuscle.data.table import COLUMNS, Table
+
+FRAME = pl.DataFrame(
+    [
+        ("a.png", "x", None, "train", "s.csv", 2),
+        ("/far/b.png", "y", None, "val", "s.csv", 3),
+        ("c.png", "x", None, None, "s.csv", 4),
+    ],
+    schema=COLUMNS,
+    orient="row",
+)
+TABLE = Table(FRAME, Path("/data"), ("x", "y"), "one CSV", ("a note",))
+
+
+def test_an_image_lies_below_the_root_unless_its_path_is_absolute():
+    assert TABLE.path_of("a.png") == Path("/data/a.png")
+    assert TABLE.path_of("/far/b.png") == Path("/far/b.png")
+
+
+def test_a_part_holds_its_rows_and_all_classes():
+    assert TABLE.part("val").frame["image"].to_list() == ["/far/b.png"]
+    assert TABLE.part("test").frame.is_empty()
+    assert TABLE.part(None).frame["image"].to_list() == ["c.png"]
+    assert TABLE.part("val").classes == ("x", "y")
+    assert len(TABLE) == 3
+
+
+def test_another_frame_keeps_everything_else():
+    other = TABLE.with_frame(FRAME.head(1))
+    assert (other.root, other.layout, other.notes) == (TABLE.root, TABLE.layout, TABLE.notes)
+    assert len(other) == 1
+    assert len(TABLE) == 3

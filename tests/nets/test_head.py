@@ -1,0 +1,31 @@
+import pytest
+import torch
+from torch import nn
+
+from corpuscle.nets.head import HEADS
+from corpuscle.nets.zoo import NetPlan
+
+
+def test_a_linear_head_is_one_linear_layer():
+    head = HEADS["linear"](NetPlan(), 7, 3).eval()
+    features_NC = torch.randn(4, 7)
+    torch.testing.assert_close(head(features_NC), nn.functional.linear(features_NC, head[1].weight, head[1].bias))
+
+
+@pytest.mark.parametrize(("activation", "kind"), [("relu", nn.ReLU), ("gelu", nn.GELU)])
+def test_an_mlp_head_has_the_hidden_widths_activation_and_dropout_asked_for(activation, kind):
+    head = HEADS["mlp"](NetPlan(head="mlp", hidden=(16, 8), activation=activation, dropout=0.3), 7, 3)
+    assert [layer.out_features for layer in head if isinstance(layer, nn.Linear)] == [16, 8, 3]
+    assert [type(layer) for layer in head] == [nn.Linear, kind, nn.Dropout, nn.Linear, kind, nn.Dropout, nn.Linear]
+    assert {layer.p for layer in head if isinstance(layer, nn.Dropout)} == {0.3}
+    assert head(torch.randn(4, 7)).shape == (4, 3)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_computes_in_fp32_under_autocast(name):
+    head = HEADS[name](NetPlan(), 7, 3).eval()
+    features_NC = torch.randn(4, 7).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs_NK = head(features_NC)
+    assert outputs_NK.dtype == torch.float32
+    assert torch.equal(outputs_NK, head(features_NC.float()))

@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.settings import validated
+from corpuscle.nets.zoo import NetPlan, build, check_plan
+
+
+def test_settings_and_card_are_imported_without_torch():
+    code = (
+        "import sys, corpuscle.nets.zoo, corpuscle.nets.card; sys.exit('torch' in sys.modules or 'timm' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_net_in_one_step_equals_encoder_then_head():
+    net = build(NetPlan(head="mlp", hidden=(8,)), num_outputs=3, size=32).eval()
+    image_NCHW = torch.randn(2, 3, 32, 32)
+    features_NC = net.encoder(image_NCHW)
+    assert features_NC.shape == (2, net.num_features)
+    assert torch.equal(net(image_NCHW), net.head(features_NC))
+
+
+def test_an_exported_net_is_a_plain_graph_of_operators():
+    net = build(NetPlan(), num_outputs=3, size=32).eval()
+    graph = torch.export.export(net, (torch.zeros(1, 3, 32, 32),)).graph
+    calls = {str(node.target) for node in graph.nodes if node.op == "call_function"}
+    assert "aten.linear.default" in calls
+    assert all(call.startswith("aten.") for call in calls)
+
+
+def test_the_same_seed_builds_the_same_net():
+    nets = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        nets.append(build(NetPlan(model="timm/resnet10t"), num_outputs=3, size=64).state_dict())
+    assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0])
+
+
+def test_a_bare_name_is_ours_and_the_prefix_is_timms():
+    ours, theirs = (build(NetPlan(model=name), 2, 32).encoder for name in ("resnet18", "timm/resnet18"))
+    assert type(ours).__module__.startswith("corpuscle.")
+    assert type(theirs).__module__.startswith("timm.")
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("resnet81", "'resnet81' is no model of Corpuscle's or timm's. Did you mean resnet18"),
+        ("timm/convnext_atom", "'timm/convnext_atom' is no model of Corpuscle's or timm's. Did you mean convnext_atto"),
+        ("resnet50.a1_in2k", "'resnet50.a1_in2k' is no model of Corpuscle's or timm's. Did you mean resnet50.a1_in1k"),
+        (
+            "hf-hub:someone/something",
+            "'hf-hub:someone/something' is no model of Corpuscle's or timm's. Known: resnet18",
+        ),
+    ],
+)
+def test_an_unknown_model_is_refused_with_the_nearest_names(model, text):
+    with pytest.raises(CorpuscleError) as error:
+        check_plan(NetPlan(model=model))
+    assert str(error.value).startswith(text)
+
+
+def test_group_norm_is_refused_for_encoders_of_timm():
+    with pytest.raises(
+        CorpuscleError, match=r"net\.norm=group is for resnet18, .*, the model is timm/resnet10t; leave"
+    ):
+        build(NetPlan(model="timm/resnet10t", norm="group"), 2, 64)
+
+
+def test_a_plan_out_of_range_is_refused():
+    with pytest.raises(CorpuscleError, match=r"hidden.0 should be greater than or equal to 1, got 0"):
+        validated(NetPlan, {"hidden": [0]})
+    with pytest.raises(CorpuscleError, match=r"norm should be 'batch' or 'group', got \"layer\""):
+        validated(NetPlan, {"norm": "layer"})
