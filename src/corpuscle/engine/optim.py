@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class OptimPlan(Settings):
     """Which optimiser, and its constants. The learning rate belongs to the stage."""
 
-    optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="rule by which weights follow gradients")
+    optimiser: Literal["sgd", "adam", "adamw"] = Field("adamw", description="rule by which weights follow gradients")
     momentum: float = Field(0.9, ge=0.0, lt=1.0, description="of SGD; the first beta of Adam and AdamW")
     nesterov: bool = Field(True, description="look-ahead momentum of SGD")
     weight_decay: float = Field(
-        5e-4, ge=0.0, le=1.0, description="on weight matrices and filters, never on gains or biases"
+        0.05, ge=0.0, le=1.0, description="on weight matrices and filters, never on gains or biases"
     )
 
 

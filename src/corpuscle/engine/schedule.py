@@ -17,7 +17,7 @@ class Stage(Settings):
         "all", description="what learns: every parameter, or the head on a frozen encoder"
     )
     epochs: int = Field(40, ge=1, le=100_000, description="passes over the training part")
-    learning_rate: float = Field(0.05, gt=0.0, le=100.0, description="highest learning rate of the stage")
+    learning_rate: float = Field(0.002, gt=0.0, le=100.0, description="highest learning rate of the stage")
     schedule: Literal["cosine", "constant", "table"] = Field("cosine", description="course of the learning rate")
     warm_up: float = Field(
         2.0, ge=0.0, description="epochs in which the learning rate rises from zero in a straight line"

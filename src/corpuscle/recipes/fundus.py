@@ -21,7 +21,7 @@ def fundus() -> Experiment:
         augment=AugmentPlan(rotate=20, flip="horizontal", hue=4),
         net=NetPlan(model="resnet50", weights="imagenet"),
         stages=(
-            Stage(train="head", epochs=50, learning_rate=0.1, warm_up=0),
-            Stage(train="all", epochs=150, learning_rate=0.01),
+            Stage(train="head", epochs=50, learning_rate=0.002, warm_up=0),
+            Stage(train="all", epochs=150, learning_rate=0.0003),
         ),
     )
