@@ -87,18 +87,24 @@ class Images(Dataset[Batch]):
         epoch, places = key
         full = float(np.iinfo(self.canvases.dtype).max)
         plan = self.augment if self.augment is not None else NO_AUGMENT
-        stored, colours = [], []
-        for place in places:
+        stored_NSSC: np.ndarray | None = None
+        colour_N34 = np.empty((len(places), 3, 4), np.float32)
+        for row, place in enumerate(places):
             canvas_SSC, colour_34 = self.canvases[place], IDENTITY_34
-            if plan != NO_AUGMENT:
+            if stored_NSSC is None:
+                stored_NSSC = np.empty((len(places), *canvas_SSC.shape), canvas_SSC.dtype)
+            if plan == NO_AUGMENT:
+                stored_NSSC[row] = canvas_SSC
+            else:
                 rng = generator_for(self.seed, "augment", epoch, int(place))
-                canvas_SSC = warp(canvas_SSC, draw_warp(plan, len(canvas_SSC), rng))
+                warp(canvas_SSC, draw_warp(plan, len(canvas_SSC), rng), stored_NSSC[row])
                 colour_34 = draw_colour(plan, rng)
-            stored.append(torch.from_numpy(np.array(canvas_SSC)))
-            colours.append(torch.from_numpy(normalised(colour_34, self.mean_3, self.std_3, full)))
+            colour_N34[row] = normalised(colour_34, self.mean_3, self.std_3, full)
         place_N = np.asarray(places, dtype=np.int64)
         target_N = torch.from_numpy(self.target_N[place_N])
-        return Batch(torch.stack(stored), torch.stack(colours), target_N, torch.from_numpy(place_N))
+        return Batch(
+            torch.from_numpy(stored_NSSC), torch.from_numpy(colour_N34), target_N, torch.from_numpy(place_N)
+        )
 
 
 @dataclass(frozen=True)

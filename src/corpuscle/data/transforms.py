@@ -86,9 +86,10 @@ def normalised(colour_34: np.ndarray, mean_3: np.ndarray, std_3: np.ndarray, ful
     return np.column_stack([linear_33, offset_3]).astype(np.float32)
 
 
-def warp(canvas_SSC: np.ndarray, matrix_23: np.ndarray) -> np.ndarray:
-    """Apply one affine warp; what comes from outside the canvas is its mirror image."""
+def warp(canvas_SSC: np.ndarray, matrix_23: np.ndarray, out_SSC: np.ndarray | None = None) -> np.ndarray:
+    """Apply one affine warp, into `out_SSC` if given; what comes from outside the canvas is its mirror image."""
     import cv2
 
     size = canvas_SSC.shape[1], canvas_SSC.shape[0]
-    return cv2.warpAffine(canvas_SSC, matrix_23, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
+    return cv2.warpAffine(canvas_SSC, matrix_23, size, out_SSC, flags=flags, borderMode=border)
