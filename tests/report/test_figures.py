@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from corpuscle.core.records import Score
+from corpuscle.metrics.calibration import Bin
 from corpuscle.report import figures, style
-from corpuscle.report.run_data import Bin
 
 LOG = pl.DataFrame(
     {

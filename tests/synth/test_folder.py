@@ -60,9 +60,9 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path):
 
 
 def test_a_simple_classifier_tells_the_kinds_apart_on_slides_it_has_not_seen():
-    cells = [cell_of(0, index, 64) for index in range(5 * NUM_SLIDES * 5)]
+    cells = [cell_of(0, index, 64) for index in range(5 * NUM_SLIDES * 2)]
     features_NC = np.stack([features(cell) for cell in cells])
     target_N = np.array([KINDS.index(cell.kind) for cell in cells])
-    known_N = np.arange(len(cells)) // len(KINDS) % NUM_SLIDES < 9
+    known_N = np.arange(len(cells)) // len(KINDS) % NUM_SLIDES < 30
     forest = RandomForestClassifier(100, random_state=0).fit(features_NC[known_N], target_N[known_N])
     assert forest.score(features_NC[~known_N], target_N[~known_N]) > 0.6

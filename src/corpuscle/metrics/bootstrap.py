@@ -17,6 +17,7 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.seeds import generator_for
 
 TAIL = 0.025  # either side of a 95 % interval
+FEWEST = 4  # of fewer groups the resamples are too few and too alike to tell anything
 BLOCKS = 200  # leave-outs: enough to know a skewness, cheap for any number of groups
 CHUNK = 4_000_000  # weights held at once, 32 MB
 SAME = 1e-12  # scores nearer than this are one score, computed in another order
@@ -48,7 +49,7 @@ class Resamples:
         then promise too much; the acceleration comes from leaving out blocks of groups. A few groups show too
         little spread, so the normal quantile gives way to Student's, widened (Hesterberg 2015, "What teachers should
         know about the bootstrap"). Resamples in which the statistic is undefined are left out; where these are more
-        than half, or there is one group, there is no interval.
+        than half, or there are fewer than four groups, there is no interval.
 
         A score at its bound in every resample (all right, or all wrong) shows no spread at all; its interval is that
         of Clopper & Pearson (1934) for as many groups: exact for a share of groups, a guide for other scores.
@@ -59,7 +60,7 @@ class Resamples:
             bounds: least and greatest value it can take.
         """
         value, known_B = self._known(row)
-        if groups < 2 or len(known_B) == 0:
+        if groups < FEWEST or len(known_B) == 0:
             return UNKNOWN
         same_B = np.abs(known_B - value) < SAME
         if same_B.all():
@@ -85,7 +86,7 @@ class Resamples:
             bounds: least and greatest value it can take.
         """
         value, known_B = self._known(row)
-        if groups < 2 or len(known_B) == 0:
+        if groups < FEWEST or len(known_B) == 0:
             return UNKNOWN
         noise = np.nanquantile(self.draws_SB[noise_row], 1 - TAIL)
         if noise < SAME:

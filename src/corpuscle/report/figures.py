@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from corpuscle.core.files import whole_file
 from corpuscle.core.records import Score
-from corpuscle.report.run_data import Bin
+from corpuscle.metrics.calibration import Bin
 from corpuscle.report.style import DASHES, FIGURE_RC, HEAT_MOST, LIGHT, SERIES, TRAIN, VAL
 from corpuscle.report.words import percent
 

@@ -13,30 +13,10 @@ import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.records import Score
+from corpuscle.metrics.calibration import Bin
+from corpuscle.metrics.classification import ClassScores
 
 PART_WORDS = {"val": "validation", "test": "test", "train": "training"}
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """How one class fared; `support` is its number of images."""
-
-    precision: Score
-    recall: Score
-    f1: Score
-    auroc: Score
-    support: int
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The predictions whose stated probability lies between `low` and `high`."""
-
-    low: float
-    high: float
-    confidence: float
-    accuracy: float
-    n: int
 
 
 @dataclass(frozen=True)

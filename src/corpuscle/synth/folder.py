@@ -12,7 +12,7 @@ from corpuscle.core.seeds import generator_for
 from corpuscle.synth.cells import KINDS, Cell, draw_cell
 from corpuscle.synth.stain import draw_slide
 
-NUM_SLIDES = 12
+NUM_SLIDES = 40
 """Slides that the cells of one seed are drawn on; each holds all kinds."""
 
 
