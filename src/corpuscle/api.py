@@ -1,4 +1,7 @@
-"""The verbs as functions. Each does what the command of its name does, and returns tables and figures."""
+"""The verbs as functions. Each does what the command of its name does, and returns tables and figures.
+
+`settings` are what `--set` sets on the command line: values by dotted key, such as `{"data.label_column": "dx"}`.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.files import check_place, whole_folder
 from corpuscle.core.progress import SILENT, Progress
-from corpuscle.data.readers.image import ReadPlan, read_image
-from corpuscle.data.sources import SourcePlan
+from corpuscle.core.settings import resolve
+from corpuscle.data.readers.image import read_image
+from corpuscle.engine.experiment import Experiment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from corpuscle.data.inspection import Inspection
-    from corpuscle.data.splits import SplitPlan
     from corpuscle.data.table import Table
-    from corpuscle.engine.predict import Predicted
+    from corpuscle.engine.predict import Predicted, Predictor
     from corpuscle.report.compare import Comparison
 
 PathLike = str | Path
+Values = Mapping[str, Any]
+
+
+LOOK = "data.", "read.", "split."  # settings that inspect knows
+USE = "data.", "score.views", "device.name"  # settings that the use of a run knows
 
 
 @dataclass(frozen=True)
@@ -75,17 +84,23 @@ class Run:
 
 
 def inspect(
-    path: PathLike,
-    *,
-    source: SourcePlan | None = None,
-    read: ReadPlan | None = None,
-    pixels: bool = True,
-    progress: Progress = SILENT,
+    path: PathLike, *, pixels: bool = True, settings: Values | None = None, progress: Progress = SILENT
 ) -> Inspection:
-    """What a data set holds and what is wrong with it; see `corpuscle.data.inspection.inspect`."""
+    """What a data set holds and what is wrong with it.
+
+    Args:
+        path: a folder a class, train, val and test folders of those, or a CSV.
+        pixels: open every image; without, only names and rows are judged.
+        settings: of `data`, `read` and `split`.
+        progress: says what was understood first, then how far it is.
+
+    Raises:
+        DataFault: the data cannot be used as they are; every fault with its place and remedy.
+    """
     from corpuscle.data.inspection import inspect as look
 
-    return look(Path(path), source or SourcePlan(), read or ReadPlan(), pixels, progress)
+    settled = _settled(Experiment(), settings, *LOOK)
+    return look(Path(path), settled.data, settled.read, settled.split, pixels, progress)
 
 
 def split(
@@ -93,39 +108,49 @@ def split(
     out: PathLike,
     *,
     how: Literal["csv", "copy", "link"] = "csv",
-    source: SourcePlan | None = None,
-    plan: SplitPlan | None = None,
-    seed: int = 0,
+    anew: bool = False,
+    settings: Values | None = None,
     progress: Progress = SILENT,
 ) -> Table:
     """Divide a data set by group and class, identical images together, and write the division.
 
     Args:
-        path: whatever a source understands.
+        path: whatever `inspect` understands.
         out: a CSV to write, or the folder of a divided copy or of links.
         how: which of these.
-        source: how the data set is laid out.
-        plan: shares or folds.
-        seed: the same seed gives the same division.
+        anew: divide again what comes divided; else its parts stay, and a validation part that lacks is added.
+        settings: of `data`, `read`, `split`, and the `seed`.
         progress: shows how far it is.
-    """
-    from corpuscle.data.splits import SplitPlan, split_table, write_split_csv, write_split_folder
 
-    plan = plan or SplitPlan()
-    if plan.folds and how != "csv":
+    Raises:
+        CorpuscleError: bad data or settings, a place that cannot be written, or parts that leak and are to stay.
+    """
+    from corpuscle.data.inspection import contents
+    from corpuscle.data.inspection import inspect as look
+    from corpuscle.data.leaks import find_leaks, leak_message
+    from corpuscle.data.splits import divide_anew, split_table, write_split_csv, write_split_folder
+
+    settled, out = _settled(Experiment(), settings, *LOOK, "seed"), Path(out)
+    if settled.split.folds and how != "csv":
         raise CorpuscleError(
             "a divided folder holds one split, folds make one a fold; write folds as a CSV, with --as csv"
         )
-    looked = inspect(path, source=source, progress=progress)
-    assert looked.findings is not None
+    check_place(out, (".csv",) if how == "csv" else (), inputs=[Path(path)])
+    looked = look(Path(path), settled.data, settled.read, settled.split, progress=progress)
+    assert looked.findings is not None and looked.seen is not None
     for fault in looked.findings.faults:
         progress.say(f"left out: {fault}")
     sound = looked.table.with_frame(looked.table.frame.filter(looked.findings.sound))
-    divided = split_table(sound, plan, seed, together=looked.findings.copies)
+    whole = divide_anew(sound) if anew else sound
+    divided = split_table(whole, settled.split, settled.seed, together=looked.findings.copies)
+    if leaks := find_leaks(divided, contents(looked.table, looked.seen)):
+        raise CorpuscleError(leak_message(leaks))
     if how == "csv":
-        write_split_csv(divided, Path(out))
+        write_split_csv(divided, out)
     else:
-        write_split_folder(divided, Path(out), how)
+        if divided.frame["group"].drop_nulls().len():
+            progress.say("note: a folder cannot hold the groups; give --group-from again where you train on it")
+        write_split_folder(divided, out, how)
     return divided
 
 
@@ -135,7 +160,7 @@ def train(
     recipe: str = "default",
     out: PathLike | None = None,
     file: PathLike | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Values | None = None,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Run:
@@ -159,6 +184,7 @@ def train(
 
     experiment, origins = compose(recipe, Path(file) if file else None, settings)
     folder = Path(out) if out else Path("runs") / f"{Path(path).resolve().name}-{recipe}"
+    check_place(folder)
     run = run_training(Path(path), experiment, folder, Call(origins, command, progress))
     return run_after(run)
 
@@ -177,8 +203,7 @@ def evaluate(
     path: PathLike | None = None,
     *,
     out: PathLike | None = None,
-    source: SourcePlan | None = None,
-    device: str = "auto",
+    settings: Values | None = None,
     progress: Progress = SILENT,
 ) -> Run:
     """Judge a finished run on other labelled images, or on its own held-out ones again.
@@ -187,22 +212,28 @@ def evaluate(
         run: the run folder.
         path: labelled images; the run's own val and test parts if None.
         out: folder for the scores; `runs/<run>-on-<data>` if none is named.
-        source: how the data are laid out.
-        device: what computes.
+        settings: of `data`, `score` and `guard`, and `device.name`; those of the run where none are given.
         progress: shows how far it is.
+
+    Raises:
+        CorpuscleError: no finished run, bad data, or classes that the run does not know.
     """
-    from corpuscle.engine.predict import Predictor
+    from corpuscle.data.inspection import describe
     from corpuscle.engine.rescore import experiment_of, labelled_table, own_table, rescore
 
     run = Path(run)
-    predictor, experiment = Predictor.of(run, device), experiment_of(run)
-    if path is None:
-        table = own_table(run)
-    else:
-        table = labelled_table(Path(path), source or experiment.data, predictor.card)
     name = "own" if path is None else Path(path).resolve().stem
     folder = Path(out) if out else Path("runs") / f"{run.resolve().name}-on-{name}"
-    rescore(run, table, folder, experiment, predictor, progress)
+    check_place(folder)
+    trained = experiment_of(run)
+    if path is not None:  # where the run's own images lay says nothing of these
+        elsewhere = {"valid": None, "test": None, "root": None}
+        trained = trained.model_copy(update={"data": trained.data.model_copy(update=elsewhere)})
+    settled = _settled(trained, settings, "data.", "score.", "guard.", "device.name")
+    predictor = _predictor(run, settled, settings)
+    table = own_table(run) if path is None else labelled_table(Path(path), settled.data, predictor.card)
+    progress.say(describe(table))
+    rescore(run, table, folder, settled, predictor, progress)
     return run_after(folder)
 
 
@@ -211,7 +242,7 @@ def predict(
     images: Sequence[PathLike] | PathLike,
     *,
     out: PathLike | None = None,
-    device: str = "auto",
+    settings: Values | None = None,
     progress: Progress = SILENT,
 ) -> Predicted:
     """Predict images with a finished run; what cannot be read is reported and passed over.
@@ -220,15 +251,17 @@ def predict(
         run: the run folder.
         images: files, folders, globs, or a CSV that names images.
         out: a CSV or Parquet file to write, by its ending; nothing is written if None.
-        device: what computes.
+        settings: of `data`, for a CSV; `score.views`, those of the run if not given; `device.name`.
         progress: shows how far it is.
     """
     from corpuscle.data.sources.images import list_images
-    from corpuscle.engine.predict import Predictor, write_table
+    from corpuscle.engine.predict import write_table
 
-    predictor = Predictor.of(Path(run), device)
-    named = [images] if isinstance(images, str | Path) else list(images)
-    predicted = predictor.predict(list_images([str(name) for name in named]), progress)
+    named = [Path(name) for name in ([images] if isinstance(images, str | Path) else images)]
+    if out is not None:
+        check_place(Path(out), (".csv", ".parquet"), inputs=named)
+    settled = _settled(Experiment(), settings, *USE)
+    predicted = _predictor(Path(run), settled, settings).predict(list_images(named, settled.data), progress)
     if out is not None:
         write_table(predicted.table, Path(out))
     return predicted
@@ -260,20 +293,25 @@ def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None)
 
 
 def submit(
-    run: PathLike,
-    test_csv: PathLike,
-    out: PathLike,
-    *,
-    source: SourcePlan | None = None,
-    device: str = "auto",
-    progress: Progress = SILENT,
+    run: PathLike, test_csv: PathLike, out: PathLike, *, settings: Values | None = None, progress: Progress = SILENT
 ) -> pl.DataFrame:
-    """Fill the label column of a CSV, in its own order; see `corpuscle.engine.submit.submit`."""
-    from corpuscle.engine.predict import Predictor
+    """Fill the label column of a CSV, in its own order.
+
+    Args:
+        run: the run folder.
+        test_csv: names the images; its other columns are kept.
+        out: the CSV to write.
+        settings: as for `predict`.
+        progress: shows how far it is.
+
+    Raises:
+        DataFault: images that are missing or cannot be read, all at once; a submission has no gaps.
+    """
     from corpuscle.engine.submit import submit as fill
 
-    predictor = Predictor.of(Path(run), device)
-    return fill(predictor, Path(test_csv), source or SourcePlan(), Path(out), progress)
+    check_place(Path(out), (".csv",), inputs=[Path(test_csv)])
+    settled = _settled(Experiment(), settings, *USE)
+    return fill(_predictor(Path(run), settled, settings), Path(test_csv), settled.data, Path(out), progress)
 
 
 def report(run: PathLike) -> Path:
@@ -300,6 +338,28 @@ def demo(out: PathLike = "runs/demo", *, per_class: int = 120, seed: int = 0, pr
     cells = out.with_name(f"{out.name}-cells")
     if not cells.is_dir():
         progress.say(f"drawing {5 * per_class} white cells of five kinds into {cells}")
-        write_cells(cells, per_class, 96, seed)
+        with whole_folder(cells) as part:
+            write_cells(part, per_class, 96, seed)
     settings = {"data.group_from": r"_(?P<group>s\d+)_", "prepare.size": 64, "epochs": [12], "seed": seed}
     return train(cells, out=out, settings=settings, command="corpuscle demo", progress=progress)
+
+
+def _settled(base: Experiment, given: Values | None, *accepted: str) -> Experiment:
+    """Settings with the given ones laid over them; those that begin like none of the accepted are refused."""
+    given = dict(given or {})
+    settled, _ = resolve(base, {"flag": given})
+    strange = [key for key in given if not key.startswith(accepted)]
+    if strange:
+        known = ", ".join(f"{name}*" if name.endswith(".") else name for name in accepted)
+        raise CorpuscleError(f"expected settings of {known} here, got {strange[0]}; it belongs to train: leave it out")
+    return settled
+
+
+def _predictor(run: Path, settled: Experiment, given: Values | None) -> Predictor:
+    """The run's net on the device that was settled, with as many views as were given."""
+    from corpuscle.engine.predict import Predictor
+
+    predictor = Predictor.of(run, settled.device.name)
+    if "score.views" not in (given or {}):
+        return predictor
+    return replace(predictor, card=predictor.card.model_copy(update={"views": settled.score.views}))

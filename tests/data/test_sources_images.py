@@ -45,7 +45,7 @@ def test_all_paths_that_mean_no_image_are_named_at_once(root):
     with pytest.raises(DataFault) as caught:
         list_images([root / "b.pgn", root / "empty", f"{root}/*.bmp", root / "u.csv", root / "a.jpg"])
     assert [str(fault) for fault in caught.value.faults] == [
-        f"{root}/b.pgn: does not exist; Did you mean b.png or a.jpg? (in {root})",
+        f"{root}/b.pgn: does not exist; Did you mean b.png? (in {root})",
         f"{root}/empty: holds no image; name a folder with images in it",
         f"{root}/*.bmp: matches no image; mend the pattern",
         f"u.csv: 1 of 1 images in column 'Path' cannot be found from {root}; "

@@ -229,7 +229,7 @@ def test_folds_of_rows_with_a_given_test_part_are_refused():
         ({"test": -0.1}, "test should be greater than or equal to 0, got -0.1"),
         (
             {"val": 0.5, "test": 0.5},
-            "val and test together should be less than 1 (test is 0.5); lower one of them, got 0.5",
+            "val should leave rows to train: less than 0.5 beside split.test=0.5, got 0.5",
         ),
         ({"folds": 1}, "folds should be 0 (by ratio) or at least 2, got 1"),
         ({"folds": 5, "fold": 6}, "fold should be one of the 5 folds, counted from 1, got 6"),
@@ -279,7 +279,7 @@ def test_leaks_name_groups_and_pixels_and_count_the_rest():
     assert leak_message(leaks) == (
         "split leaks: group 1034 is in train (2 images) and test (1 image), and 1 more group; "
         "f.png and g.png hold the same pixels in train (1 image) and test (1 image); "
-        "divide again with corpuscle split, or pass --set guard.allow_leaks=true"
+        "divide it with corpuscle split --anew, or pass --set guard.allow_leaks=true"
     )
 
 

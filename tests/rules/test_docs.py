@@ -1,8 +1,11 @@
 """The pages are true: links lead somewhere, commands exist, code compiles; and nothing private is in the files."""
 
 import functools
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +67,12 @@ def test_relative_links_lead_to_a_file_and_a_heading():
 @functools.cache
 def help_of(*words):
     """What `corpuscle WORDS --help` says, or nothing if there is no such verb."""
-    command = [sys.executable, "-c", "from corpuscle.cli.main import main; main()", *words, "--help"]
-    wide = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(command, capture_output=True, text=True, env=wide, timeout=60)
-    return done.stdout if done.returncode == 0 else None
+    from typer.testing import CliRunner
+
+    from corpuscle.cli.main import app
+
+    done = CliRunner().invoke(app, [*words, "--help"], prog_name="corpuscle")
+    return done.output if done.exit_code == 0 else None
 
 
 def commands_in(code):
@@ -124,3 +129,133 @@ def test_the_lock_names_no_package_index_and_pins_every_package_by_hash():
 
 def test_no_file_is_larger_than_a_megabyte():
     assert [path for path in kept_files() if path.stat().st_size > 1 << 20] == []
+
+
+COMMAND_LINE = ROOT / "docs" / "reference" / "command-line.md"
+RUN_FOLDER = ROOT / "docs" / "reference" / "run-folder.md"
+CONSOLE = (
+    "split-by-patient",
+    "csv-and-columns",
+    "submit",
+    "evaluate-on-other-data",
+    "compare-runs",
+    "bad-images-and-leaks",
+)
+
+
+@functools.cache
+def verbs():
+    """The verbs that `corpuscle --help` lists."""
+    return re.findall(r"^  (\w+) ", help_of().partition("Commands:")[2], re.M)
+
+
+def flags_of(*words):
+    """The flags that a verb's help lists, long and short."""
+    listed = re.findall(r"^  (-[^ ].*?)(?:  |$)", help_of(*words), re.M)
+    return {flag for line in listed for flag in re.findall(r"--?[A-Za-z][\w-]*", line)}
+
+
+def test_every_verb_and_flag_is_in_the_reference():
+    page = COMMAND_LINE.read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w>-])--?[A-Za-z][\w-]*", page))
+    known = {verb: flags_of(verb) for verb in verbs()}
+    missing = [f"{verb} {flag}" for verb, flags in known.items() for flag in sorted(flags - named)]
+    assert len(known) == 9 and not missing, f"not in {COMMAND_LINE.name}: {', '.join(missing)}"
+    assert [verb for verb in known if f"`{verb}" not in page] == []
+    gone = named - set().union(flags_of(), *known.values())
+    assert not gone, f"{COMMAND_LINE.name} names flags that are not there: {', '.join(sorted(gone))}"
+
+
+def test_the_settings_page_is_what_the_settings_are():
+    script = ROOT / "docs" / "reference" / "make_settings.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    seen, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or page.suffix != ".md" or not page.is_file():
+            continue
+        seen.add(page)
+        links = LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+        waiting += [
+            (page.parent / link.partition("#")[0]).resolve() for link in links if not re.match(r"[a-z]+:", link)
+        ]
+    assert [page for page in pages() if page.is_relative_to(ROOT / "docs") and page not in seen] == []
+
+
+def run_in(place, command):
+    """What a command in a page says, on both streams, and its exit code."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("the pages are for bash")
+    here = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONIOENCODING": "utf-8"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run([bash, "-c", command], cwd=place, env=os.environ | here, text=True, timeout=240, **streams)
+    return done.stdout.splitlines(), done.returncode
+
+
+def steps_in(page):
+    """(command, the lines it says) of the console blocks of a page."""
+    for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
+        for step in re.split(r"^\$ ", code, flags=re.M)[1:] if language == "console" else ():
+            command, *said = step.splitlines()
+            yield command, said
+
+
+def is_the_same_everywhere(line):
+    """Whether a line of output depends neither on the machine nor on how well a net was trained."""
+    depends = (r"\d\.\d", r"^(device|precision|epoch\w*)\b", "^…$", "basophil_s07.*,[a-z]+$", "chance explains")
+    return not any(re.search(pattern, line) for pattern in depends)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_pages_say_what_the_pages_say(tmp_path):
+    """One epoch in place of many; what depends on the machine or on the training is not compared."""
+    from corpuscle.synth.folder import write_cells
+
+    write_cells(tmp_path / "runs" / "demo-cells", 120, 96, 0)
+    names = ("start/first-model", *(f"how-to/{name}" for name in CONSOLE))
+    for page in (ROOT / "docs" / f"{name}.md" for name in names):
+        code = None
+        for command, said in steps_in(page):
+            if command == "echo $?":
+                assert said == [str(code)], f"{page.name}: exit code"
+                continue
+            came, code = run_in(tmp_path, re.sub(r"--epochs \d+", "--epochs 1", command))
+            lost = [line for line in said if is_the_same_everywhere(line) and line not in came]
+            assert not lost, f"{page.name}: $ {command}\nno longer says\n" + "\n".join([*lost, "but", *came])
+
+
+def test_every_page_with_console_blocks_is_run():
+    listed = {"docs/start/first-model.md", *(f"docs/how-to/{name}.md" for name in CONSOLE)}
+    assert {page for page, _ in blocks("console")} == listed
+
+
+@pytest.mark.slow
+def test_the_python_of_the_start_page_runs_and_its_run_is_described(tmp_path, monkeypatch, capsys):
+    from corpuscle.synth.folder import write_cells
+
+    write_cells(tmp_path / "runs" / "demo-cells", 20, 32, 0)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for page, code in blocks("python"):
+        if page == "docs/start/python.md":
+            exec(compile(code.replace('"prepare.size": 64', '"prepare.size": 32'), page, "exec"), names)
+    assert "Did you mean leukemia?" in capsys.readouterr().out
+    text = RUN_FOLDER.read_text(encoding="utf-8")
+    run = tmp_path / "runs" / "from-python"
+    files = [path.name for path in run.iterdir() if path.is_file() and not path.name.startswith(".")]
+    tables = [
+        (run / name).read_text(encoding="utf-8").splitlines()[0].split(",") for name in files if name.endswith(".csv")
+    ]
+    columns = [name for header in tables for name in header if not name.startswith(("p_", "raw_"))]
+    keys = [
+        key
+        for name in files
+        if name in ("fingerprint.json", "metrics.json")
+        for key in json.loads((run / name).read_text())
+    ]
+    assert [name for name in (*files, *columns, *keys) if name not in text] == []

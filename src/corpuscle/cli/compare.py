@@ -9,10 +9,17 @@ import typer
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or a folder of them.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the page, tables and figures.")] = Path("runs/comparison"),
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUNS", help="Run folders, or a folder of them.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the page, tables and figures.")] = Path(
+        "runs/comparison"
+    ),
 ) -> None:
-    """Set runs side by side: curves over their last common epochs, and the difference with its paired interval."""
+    """Set runs side by side: curves, scores and paired differences.
+
+    Curves are drawn over the last epochs that all runs have.
+    """
     from corpuscle import api
 
     comparison = api.compare(runs, out=out)
@@ -20,4 +27,6 @@ def compare(
         typer.echo(f"{name}: accuracy {scores['accuracy']}, balanced accuracy {scores['balanced_accuracy']}")
     for difference in comparison.differences:
         typer.echo(str(difference))
+    if len(comparison.scores) > 1 and not comparison.differences:
+        typer.echo("the runs judged no image in common, so no paired difference can be had")
     typer.echo(f"page: {out / 'comparison.html'}")

@@ -11,11 +11,13 @@ from corpuscle.cli import options
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
-    per_class: Annotated[int, typer.Option(help="Cells of each of the five kinds.")] = 120,
-    seed: Annotated[int, typer.Option(help="Of the drawing and the training.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Run folder; the cells lie beside it.")] = Path(
+        "runs/demo"
+    ),
+    per_class: Annotated[int, typer.Option(metavar="N", help="Cells of each of the five kinds.")] = 120,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the drawing and the training.")] = 0,
 ) -> None:
-    """Draw white cells of five kinds, train on them, and write the report: needs no data."""
+    """Draw cells, train on them, write the report: needs no data."""
     from corpuscle import api
 
     run = api.demo(out, per_class=per_class, seed=seed, progress=options.progress())

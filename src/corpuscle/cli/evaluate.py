@@ -11,28 +11,29 @@ from corpuscle.cli import options
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: options.RunFolder,
     path: Annotated[
-        Path | None, typer.Argument(help="Labelled images; the run's own held-out ones if left out.")
+        Path | None, typer.Argument(metavar="PATH", help="Labelled images; the run's own held-out ones if left out.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for scores, predictions and report.")] = None,
-    device: options.Device = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder for scores, predictions and report.  [default: runs/<run>-on-<data>]"
+        ),
+    ] = None,
+    device: options.Device = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
     group_from: options.GroupFrom = None,
     root: options.Root = None,
+    assign: options.Assign = None,
 ) -> None:
-    """Judge a finished run on labelled images; every score with its 95 % interval."""
+    """Judge a run on labelled images, with 95 % intervals.
+
+    Columns and patterns are those that the run was trained with, unless named.
+    """
+    settings = options.chosen(locals())
     from corpuscle import api
 
-    given = {
-        "image_column": image_column,
-        "label_column": label_column,
-        "group_column": group_column,
-        "group_from": group_from,
-        "root": root,
-    }
-    source = options.source_plan(**given) if any(value is not None for value in given.values()) else None
-    judged = api.evaluate(run, path, out=out, source=source, device=device, progress=options.progress())
-    options.say_result(judged)
+    options.say_result(api.evaluate(run, path, out=out, settings=settings, progress=options.progress()))

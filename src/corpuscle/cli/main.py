@@ -8,12 +8,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from corpuscle.cli import compare, demo, evaluate, inspect, predict, report, split, submit, train
+from corpuscle.cli import compare, demo, evaluate, inspect, options, predict, report, split, submit, train
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.stopped import Stopped
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer does not name it, and took it from another package
+
+INTERRUPTED = 130  # as shells count it: 128 and the number of SIGINT
 
 app = typer.Typer(
-    help="Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would double the time of --help
@@ -49,17 +52,48 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
     ] = False,
 ) -> None:
-    """Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers."""
+    """Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
+
+    Begin with: corpuscle inspect FOLDER, then corpuscle train FOLDER; FOLDER holds a folder of images for each class.
+    """
 
 
 def main() -> NoReturn:
     """Run the command; what a person can mend is one clear line and exit code 2, never a traceback."""
     try:
-        app()
-        sys.exit(0)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        if code == INTERRUPTED:  # Ctrl-C, which typer turns into this
+            sys.stderr.write("stopped\n")
+        sys.exit(code)
     except CorpuscleError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        sys.exit(130)
+        _fail(str(error))
+    except UsageError as error:
+        _fail(_usage(error))
+    except Stopped as stopped:
+        sys.stderr.write(f"stopped and saved; the same command goes on: {options.typed()}\n")
+        sys.exit(128 + stopped.signal)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}; see that the name is right and that you may use it")
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write("".join(f"error: {line}\n" for line in message.splitlines()))
+    sys.exit(2)
+
+
+def _usage(error: Exception) -> str:
+    """What was typed wrongly, what came, and where to look."""
+    import re
+
+    from pydantic import ValidationError
+
+    said: str = error.format_message()  # type: ignore[attr-defined]
+    said = re.sub(r"Value error, |, unable to parse .*|\.$", "", said).replace("Input should be", "expected")
+    cause, context = error.__cause__, getattr(error, "ctx", None)
+    came = str(cause.errors()[0]["input"]) if isinstance(cause, ValidationError) else ""
+    if came not in said:
+        said += f", got '{came}'"
+    ending = " " if said.endswith("?") else "; "
+    return f"{said[:1].lower()}{said[1:]}{ending}{context.command_path if context else 'corpuscle'} --help lists all"

@@ -1,7 +1,8 @@
-"""Options that several verbs share, and how they become settings."""
+"""Options that several verbs share, and the settings that options stand for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,50 +11,86 @@ import typer
 if TYPE_CHECKING:
     from corpuscle.api import Run
     from corpuscle.core.progress import Progress
-    from corpuscle.data.sources import SourcePlan
 
 SHOWN = ("accuracy", "balanced_accuracy", "auroc")
-PANEL = "How the data are laid out"
 
-ImageColumn = Annotated[str | None, typer.Option(help="Column of a CSV that names the images.", rich_help_panel=PANEL)]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of a CSV with the class.", rich_help_panel=PANEL)]
-GroupColumn = Annotated[
-    str | None, typer.Option(help="Column of a CSV with the patient or slide.", rich_help_panel=PANEL)
+SETTING_OF = {
+    "image_column": "data.image_column",
+    "label_column": "data.label_column",
+    "group_column": "data.group_column",
+    "group_from": "data.group_from",
+    "root": "data.root",
+    "valid": "data.valid",
+    "test": "data.test",
+    "seed": "seed",
+    "device": "device.name",
+    "size": "prepare.size",
+    "model": "net.model",
+    "weights": "net.weights",
+    "epochs": "epochs",
+    "batch_size": "fit.batch_size",
+    "optimiser": "optim.optimiser",
+    "learning_rate": "learning_rate",
+    "momentum": "optim.momentum",
+    "weight_decay": "optim.weight_decay",
+    "val_share": "split.val",
+    "test_share": "split.test",
+    "folds": "split.folds",
+    "fold": "split.fold",
+    "rare": "split.rare",
+}  # parameter of a verb to the setting it stands for; epochs and learning_rate hold a value for each stage
+
+Data = Annotated[Path, typer.Argument(metavar="PATH", help="Folder or CSV.", show_default=False)]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder, as train wrote it (its --out).", show_default=False)
 ]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Assign = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.FIELD=VALUE",
+        help="Any setting of this work; may be repeated. corpuscle train --show lists them.",
+    ),
+]
+ImageColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV that names the images.")]
+LabelColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV with the class.")]
+GroupColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV with the patient or slide.")]
 GroupFrom = Annotated[
     str | None,
-    typer.Option(help=r"Pattern on the file name, as in 'UID_(?P<group>\d+)_'.", rich_help_panel=PANEL),
+    typer.Option(
+        metavar="PATTERN", help=r"Patient or slide from the file name: a pattern such as 'UID_(?P<group>\d+)_'."
+    ),
 ]
-Root = Annotated[Path | None, typer.Option(help="Folder that the paths of a CSV start from.", rich_help_panel=PANEL)]
-Valid = Annotated[Path | None, typer.Option(help="CSV of the validation part.", rich_help_panel=PANEL)]
-Test = Annotated[Path | None, typer.Option(help="CSV of the test part, with or without labels.", rich_help_panel=PANEL)]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Root = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder that the paths of a CSV start from.")]
+Valid = Annotated[Path | None, typer.Option(metavar="CSV", help="CSV of the validation part.")]
+Test = Annotated[Path | None, typer.Option(metavar="CSV", help="CSV of the test part, with or without labels.")]
 
 
-def source_values(**options: Any) -> dict[str, Any]:
-    """The options that were given, by the dotted key of their setting."""
-    given = {name: value for name, value in options.items() if value is not None}
-    return {f"data.{name}": str(value) if isinstance(value, Path) else value for name, value in given.items()}
+def chosen(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were chosen by options, by dotted key; what `--set` says comes last.
 
-
-def source_plan(**options: Any) -> SourcePlan:
-    """The source's settings with the options that were given.
+    Args:
+        parameters: the verb's own, by name.
 
     Raises:
-        CorpuscleError: a value that the source does not know.
+        CorpuscleError: a `--set` without a value, or stages that are not numbers.
     """
-    from corpuscle.core.settings import validated
-    from corpuscle.data.sources import SourcePlan
+    from corpuscle.core.settings import parse_assignment
 
-    values = {key.removeprefix("data."): value for key, value in source_values(**options).items()}
-    return validated(SourcePlan, values)
+    given = {name: value for name, value in parameters.items() if name in SETTING_OF and value is not None}
+    for name, kind in (("epochs", int), ("learning_rate", float)):
+        if name in given:
+            given[name] = _numbers(given[name], kind, f"--{name.replace('_', '-')}")
+    plain = {SETTING_OF[name]: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    return plain | dict(parse_assignment(text) for text in parameters.get("assign") or ())
 
 
-def progress() -> Progress:
-    """Progress on standard error."""
+def progress(results: bool = False) -> Progress:
+    """Progress on standard error; what is said goes to standard output where it is a result."""
     from corpuscle.core.progress import Progress
 
-    return Progress(shown=True)
+    return Progress(shown=True, results=results)
 
 
 def typed() -> str:
@@ -64,16 +101,19 @@ def typed() -> str:
     return shlex.join(["corpuscle", *sys.argv[1:]])
 
 
-def numbers(text: str | None, kind: type[int] | type[float], flag: str) -> list[Any] | None:
-    """Numbers with commas between them.
+def say_result(run: Run) -> None:
+    """The scores that matter, and where the page is."""
+    for part, content in run.metrics["parts"].items():
+        images, groups = content["n"], content["groups"]
+        of = f"{images} images" if groups == images else f"{images} images of {groups} groups"
+        words = [f"{name.replace('_', ' ')} {_with_interval(content['scores'][name])}" for name in SHOWN]
+        typer.echo(f"{part} ({of}): {', '.join(words)}")
+    typer.echo(f"report: {run.report}")
 
-    Raises:
-        CorpuscleError: something else.
-    """
+
+def _numbers(text: str, kind: type[int] | type[float], flag: str) -> list[Any]:
     from corpuscle.core.errors import CorpuscleError
 
-    if text is None:
-        return None
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
@@ -81,13 +121,8 @@ def numbers(text: str | None, kind: type[int] | type[float], flag: str) -> list[
         raise CorpuscleError(f"{flag} expects {word} with commas between them, one a stage, got '{text}'") from None
 
 
-def say_result(run: Run) -> None:
-    """The scores that matter, and where the page is."""
-    for part, content in run.metrics["parts"].items():
-        words = [f"{name.replace('_', ' ')} {_with_interval(content['scores'][name])}" for name in SHOWN]
-        typer.echo(f"{part} ({content['n']} images, {content['groups']} groups): {', '.join(words)}")
-    typer.echo(f"report: {run.report}")
-
-
 def _with_interval(score: dict[str, Any]) -> str:
-    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**score)
+    value, low, high = (score[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} ({low:.3f} to {high:.3f})"

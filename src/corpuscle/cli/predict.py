@@ -11,16 +11,30 @@ from corpuscle.cli import options
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    images: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a CSV.", show_default=False)],
-    out: Annotated[Path | None, typer.Option(help="CSV or Parquet file; printed as CSV if left out.")] = None,
-    device: options.Device = "auto",
+    run: options.RunFolder,
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES", help="Files, folders, patterns such as 'scans/*.png', or CSVs.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet file; printed as CSV if left out.")
+    ] = None,
+    device: options.Device = None,
+    image_column: options.ImageColumn = None,
+    root: options.Root = None,
+    assign: options.Assign = None,
 ) -> None:
-    """Predict images; what cannot be read is reported and passed over."""
+    """Predict images; what cannot be read is named and passed over.
+
+    Exit code 2 only if none could be read. --set score.views=8 averages eight mirrored and turned views.
+    """
+    settings = options.chosen(locals())
     from corpuscle import api
 
     progress = options.progress()
-    predicted = api.predict(run, images, out=out, device=device, progress=progress)
+    predicted = api.predict(run, images, out=out, settings=settings, progress=progress)
     for fault in predicted.faults:
         progress.say(f"passed over: {fault}")
     if out is None:

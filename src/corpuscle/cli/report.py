@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from corpuscle.cli import options
 
-def report(run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]) -> None:
-    """Write the report of a run anew."""
+
+def report(run: options.RunFolder) -> None:
+    """Write the report of a run or evaluation anew."""
     from corpuscle import api
 
     typer.echo(f"report: {api.report(run)}")

@@ -11,41 +11,49 @@ from corpuscle.cli import options
 
 
 def split(
-    path: Annotated[Path, typer.Argument(help="Folder or CSV.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="CSV to write, or the folder of a divided copy or of links.")],
+    path: options.Data,
+    out: Annotated[Path, typer.Option(metavar="OUT", help="CSV to write; with --as, the folder of the copy or links.")],
     how: Annotated[
         Literal["csv", "copy", "link"],
-        typer.Option("--as", help="A CSV, or train/val/test folders of copies or links."),
+        typer.Option("--as", help="A CSV, or train, val and test folders of copies or links."),
     ] = "csv",
-    val: Annotated[float, typer.Option(help="Share of the validation part; 0 for none.")] = 0.15,
-    test_share: Annotated[float, typer.Option("--test-share", help="Share of the test part; 0 for none.")] = 0.15,
-    folds: Annotated[int, typer.Option(help="Number of folds, in place of shares.")] = 0,
-    fold: Annotated[int, typer.Option(help="With folds: the one that is the test part.")] = 1,
+    anew: Annotated[bool, typer.Option("--anew", help="Divide again what comes divided.")] = False,
+    val_share: Annotated[
+        float | None,
+        typer.Option("--val", metavar="SHARE", help="Of the validation part; 0 for none.  [default: 0.15]"),
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option("--test", metavar="SHARE", help="Of the test part; 0 for none.  [default: 0.15]")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(metavar="K", help="Folds, each the test part once, in place of shares.")
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(metavar="N", help="With --folds: which one is the test part, from 1.  [default: 1]")
+    ] = None,
     rare: Annotated[
-        Literal["refuse", "train"], typer.Option(help="A class with fewer groups than parts: refuse, or keep in train.")
-    ] = "refuse",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same division.")] = 0,
+        Literal["refuse", "train"] | None,
+        typer.Option(help="A class with fewer groups than parts: refuse it, or keep it in train.  [default: refuse]"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The same seed gives the same division.  [default: 0]")
+    ] = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
     group_from: options.GroupFrom = None,
     root: options.Root = None,
+    assign: options.Assign = None,
 ) -> None:
-    """Divide a data set by class and by group; identical images stay together."""
-    from corpuscle import api
-    from corpuscle.core.settings import validated
-    from corpuscle.data.fingerprint import class_counts
-    from corpuscle.data.splits import SplitPlan
+    """Divide a data set into train, val and test, or into folds.
 
-    source = options.source_plan(
-        image_column=image_column,
-        label_column=label_column,
-        group_column=group_column,
-        group_from=group_from,
-        root=root,
-    )
-    plan = validated(SplitPlan, {"val": val, "test": test_share, "folds": folds, "fold": fold, "rare": rare})
-    divided = api.split(path, out, how=how, source=source, plan=plan, seed=seed, progress=options.progress())
+    Every part has the same mix of classes; a group, and images with identical pixels, stay together.
+    """
+    settings = options.chosen(locals())
+    from corpuscle import api
+    from corpuscle.data.fingerprint import class_counts
+
+    divided = api.split(path, out, how=how, anew=anew, settings=settings, progress=options.progress())
     for name, counts in class_counts(divided).items():
         typer.echo(f"{name}: " + ", ".join(f"{part} {count}" for part, count in counts.items()))
     typer.echo(f"written: {out}")

@@ -11,17 +11,20 @@ from corpuscle.cli import options
 
 
 def submit(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    test_csv: Annotated[Path, typer.Argument(help="CSV of images without labels.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("submission.csv"),
-    device: options.Device = "auto",
+    run: options.RunFolder,
+    test_csv: Annotated[
+        Path, typer.Argument(metavar="CSV", help="Names images; its labels are filled in.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")] = Path("submission.csv"),
+    device: options.Device = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     root: options.Root = None,
+    assign: options.Assign = None,
 ) -> None:
     """Fill the labels of a CSV, its rows in their own order."""
+    settings = options.chosen(locals())
     from corpuscle import api
 
-    source = options.source_plan(image_column=image_column, label_column=label_column, root=root)
-    filled = api.submit(run, test_csv, out, source=source, device=device, progress=options.progress())
+    filled = api.submit(run, test_csv, out, settings=settings, progress=options.progress())
     typer.echo(f"{len(filled)} rows filled: {out}")

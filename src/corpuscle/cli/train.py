@@ -9,48 +9,52 @@ import typer
 
 from corpuscle.cli import options
 
-FIT = "How the net is fitted"
-
 
 def train(
-    path: Annotated[Path, typer.Argument(help="Folder or CSV.", show_default=False)],
-    recipe: Annotated[str, typer.Option(help="default, fundus, leukemia.")] = "default",
-    out: Annotated[Path | None, typer.Option(help="Run folder; training again into it goes on.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML with settings, as experiment.toml of a run.")] = None,
-    assign: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Any setting; may be repeated.")
+    path: options.Data,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="Choices to start from: default, fundus or leukemia.")
+    ] = "default",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Run folder; the same command goes on in it.  [default: runs/<data>-<recipe>]"
+        ),
     ] = None,
-    show: Annotated[
-        bool, typer.Option("--show", help="Print every setting and where it came from, and leave.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the net's images in pixels.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML with settings, such as experiment.toml of a run.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print every setting, where it came from, and leave.")] = False,
+    device: options.Device = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random choice.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the images that the net sees.")] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="resnet18, 34, 50, 101, 152 or any timm encoder.", rich_help_panel=FIT),
+        typer.Option("--model", "-m", metavar="NAME", help="resnet18, 34, 50, 101, 152, or any encoder of timm's."),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="none, imagenet, a weights file or a run to start from.", rich_help_panel=FIT)
+        str | None,
+        typer.Option(metavar="FROM", help="Where it starts: none, imagenet, a weights file, or another run."),
     ] = None,
     epochs: Annotated[
         str | None,
-        typer.Option("--epochs", "-e", help="Passes over the data, one number a stage: 50,150.", rich_help_panel=FIT),
+        typer.Option("--epochs", "-e", metavar="N", help="Passes over the data, one number a stage: 40, or 50,150."),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", help="Images a step.", rich_help_panel=FIT)
+        int | None, typer.Option("--batch-size", "-b", metavar="N", help="Images an optimiser step.")
     ] = None,
     optimiser: Annotated[
-        str | None, typer.Option("--optimiser", "-o", help="sgd, adam or adamw.", rich_help_panel=FIT)
+        str | None, typer.Option("--optimiser", "-o", metavar="NAME", help="sgd, adam or adamw.")
     ] = None,
     learning_rate: Annotated[
-        str | None, typer.Option("--learning-rate", "-r", help="Highest one, one number a stage.", rich_help_panel=FIT)
+        str | None,
+        typer.Option("--learning-rate", "-r", metavar="RATE", help="Highest learning rate, one number a stage."),
     ] = None,
     momentum: Annotated[
-        float | None, typer.Option("--momentum", "-mm", help="Of the optimiser.", rich_help_panel=FIT)
+        float | None, typer.Option("--momentum", "-mm", metavar="M", help="Of SGD; the first beta of Adam and AdamW.")
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option("--weight-decay", "-wd", help="Of the optimiser.", rich_help_panel=FIT)
+        float | None, typer.Option("--weight-decay", "-wd", metavar="D", help="Pull of the weights towards zero.")
     ] = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
@@ -59,62 +63,31 @@ def train(
     root: options.Root = None,
     valid: options.Valid = None,
     test: options.Test = None,
+    assign: options.Assign = None,
 ) -> None:
-    """Train on a data set, judge the result on what was held out, and write the report."""
-    from corpuscle.core.settings import parse_assignment
+    """Train a net, judge it on images held out, write the report.
 
-    named: dict[str, Any] = {
-        "seed": seed,
-        "device.name": device,
-        "prepare.size": size,
-        "net.model": model,
-        "net.weights": weights,
-        "epochs": options.numbers(epochs, int, "--epochs"),
-        "fit.batch_size": batch_size,
-        "optim.optimiser": optimiser,
-        "learning_rate": options.numbers(learning_rate, float, "--learning-rate"),
-        "optim.momentum": momentum,
-        "optim.weight_decay": weight_decay,
-    }
-    settings = {key: value for key, value in named.items() if value is not None}
-    settings |= options.source_values(
-        image_column=image_column,
-        label_column=label_column,
-        group_column=group_column,
-        group_from=group_from,
-        root=root,
-        valid=valid,
-        test=test,
-    )
-    settings |= dict(parse_assignment(text) for text in assign or [])
+    Settings that are not named come from the recipe; --show prints them all.
+    """
+    settings = options.chosen(locals())
     if show:
         _show(recipe, config, settings)
         return
     from corpuscle import api
-    from corpuscle.core.stopped import Stopped
 
-    try:
-        run = api.train(
-            path,
-            recipe=recipe,
-            out=out,
-            file=config,
-            settings=settings,
-            command=options.typed(),
-            progress=options.progress(),
-        )
-    except Stopped as stopped:
-        typer.echo(f"stopped and saved; the same command goes on: {options.typed()}", err=True)
-        raise typer.Exit(128 + stopped.signal) from None
+    command, progress = options.typed(), options.progress()
+    run = api.train(path, recipe=recipe, out=out, file=config, settings=settings, command=command, progress=progress)
     options.say_result(run)
 
 
 def _show(recipe: str, config: Path | None, settings: dict[str, Any]) -> None:
     import json
 
-    from corpuscle.core.settings import flatten
+    from corpuscle.core.settings import descriptions, flatten
     from corpuscle.recipes import compose
 
     experiment, origins = compose(recipe, config, settings)
+    meaning = dict(descriptions(experiment))
     for key, value in flatten(experiment.model_dump(mode="json")):
-        typer.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}  # {origins.get(key, 'default')}")
+        shown = json.dumps(value, ensure_ascii=False)
+        typer.echo(f"{key} = {shown}  # {origins.get(key, 'default')}: {meaning.get(key, '')}".rstrip(": "))

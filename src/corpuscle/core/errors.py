@@ -42,8 +42,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("resnet81", ["resnet18", "vit"])
     'Did you mean resnet18?'
     """
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    alike = [difflib.SequenceMatcher(None, word, name).ratio() for name in close]
+    close = [name for name, ratio in zip(close, alike, strict=True) if ratio > alike[0] - 0.15]
     if close:
         return f"Did you mean {' or '.join(close)}?"
     shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")

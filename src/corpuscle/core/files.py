@@ -7,8 +7,9 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,24 +72,80 @@ def sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A path to make a folder at, beside `path`, that becomes `path` when the block ends well; nothing is left else.
+
+    Raises:
+        CorpuscleError: the place holds something already, cannot be written, or the disk is full.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CorpuscleError(f"{path} is not an empty folder; name a new one with --out")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".part") as temporary:
+            whole = Path(temporary) / "whole"
+            whole.mkdir()
+            yield whole
+            os.sync()  # the bytes are on the disk before the name is given
+            whole.rename(path)
+
+
+def check_place(path: Path, suffixes: Sequence[str] = (), inputs: Iterable[Path] = ()) -> None:
+    """See that a result may be written to a place, before any time is spent on it.
+
+    Args:
+        path: the file or folder to be.
+        suffixes: that its name may end in, if any will not do.
+        inputs: files that must not be overwritten.
+
+    Raises:
+        CorpuscleError: it may not.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise CorpuscleError(
+            f"expected a name that ends in {' or '.join(suffixes)}, got {path}; name such a file with --out"
+        )
+    if suffixes and path.is_dir():
+        raise CorpuscleError(f"{path} is a folder, a file was expected; name one with --out")
+    if path.exists() and any(given.exists() and path.samefile(given) for given in inputs):
+        raise CorpuscleError(f"{path} is what is read, it would be overwritten; name another file with --out")
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not (there.is_dir() or there == path) or not os.access(there, os.W_OK):
+        reason = os.strerror(errno.EACCES if there.is_dir() or there == path else errno.ENOTDIR)
+        raise CorpuscleError(f"{path} cannot be written ({there}: {reason}); name a place you may write to, with --out")
+
+
+@contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn what a disk can refuse into one clear line.
 
     Raises:
-        CorpuscleError: the place is full, read-only, forbidden or not a folder.
+        CorpuscleError: the place is full, read-only, forbidden, not a folder, or whatever else the system says.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        number = _error_number(error)
+        if number is None:
+            raise
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise CorpuscleError(
                 f"the disk is full: {path} could not be written; free some space and give the same command again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise CorpuscleError(
-                f"{path} cannot be written ({os.strerror(error.errno)}); name a folder you may write to, with --out"
-            ) from error
-        raise
+        raise CorpuscleError(
+            f"{path} cannot be written ({os.strerror(number)}); name a place you may write to, with --out"
+        ) from error
+
+
+def _error_number(error: Exception) -> int | None:
+    """The system's number of what went wrong, None where it was nothing of the disk's.
+
+    What is written in Rust (safetensors, polars) raises errors of its own and says the number in words.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None
 
 
 def _umask() -> int:

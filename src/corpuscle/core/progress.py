@@ -15,12 +15,14 @@ class Progress:
 
     Args:
         shown: whether to say anything; a library call says nothing.
+        results: what is said is a result of its own and goes to standard output; how far it is never does.
     """
 
     LINE_EVERY_S = 10.0
 
-    def __init__(self, shown: bool = False) -> None:
+    def __init__(self, shown: bool = False, results: bool = False) -> None:
         self.shown = shown
+        self.results = results
         self._terminal = shown and sys.stderr.isatty()
         self._bar: Any = None
 
@@ -31,8 +33,7 @@ class Progress:
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            print(line, file=sys.stdout if self.results else sys.stderr, flush=True)
 
     def track(self, items: Iterable[T], title: str, total: int, done: int = 0, per_item: int = 1) -> Iterator[T]:
         """Pass the items on while showing how many are done, how fast, and how long it will take.
@@ -63,7 +64,7 @@ class Progress:
                     yield item
                     count += per_item
                     speed = count / max(time.perf_counter() - started, 1e-9)
-                    self._bar.update(task, completed=min(done + count, total), rate=f"{speed:.0f}/s")
+                    self._bar.update(task, completed=min(done + count, total), rate=_rate(speed))
             finally:
                 self._bar = None
 
@@ -77,7 +78,13 @@ class Progress:
             if now - said > self.LINE_EVERY_S:
                 said, speed = now, count / (now - started)
                 left = max(total - done - count, 0) / max(speed, 1e-9)
-                self.say(f"{title}: {min(done + count, total)} of {total}, {speed:.0f}/s, {left:.0f} s left")
+                far = f"{title}: {min(done + count, total)} of {total}, {_rate(speed)}, {left:.0f} s left"
+                if self.shown:
+                    print(far, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
 SILENT = Progress(shown=False)

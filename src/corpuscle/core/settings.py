@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,20 @@ def flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flatten(value, f"{prefix}{place}.")
     else:
         yield prefix.removesuffix("."), values
+
+
+def descriptions(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted key, what it means) of nested settings, in order."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        inner = list(enumerate(value)) if isinstance(value, tuple) else [("", value)]
+        if inner and isinstance(inner[0][1], Settings):
+            for place, one in inner:
+                yield from descriptions(
+                    one, f"{prefix}{name}.{place}." if isinstance(value, tuple) else f"{prefix}{name}."
+                )
+        else:
+            yield f"{prefix}{name}", field.description or ""
 
 
 def resolve(base: S, layers: Mapping[str, Mapping[str, Any]], base_name: str = "default") -> tuple[S, dict[str, str]]:
@@ -84,10 +99,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise CorpuscleError(f"{path} cannot be read ({error.strerror}); name a settings file in TOML") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CorpuscleError(f"{path} is not a settings file in TOML ({error}); mend it or leave it out") from None
-    stages = content.pop("stages", None)
-    return dict(flatten(content)) | ({"stages": stages} if stages is not None else {})
+    values: dict[str, Any] = {}
+    for section, value in content.items():
+        values |= (
+            {f"{section}.{field}": v for field, v in value.items()} if isinstance(value, dict) else {section: value}
+        )
+    return values
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
@@ -147,6 +168,7 @@ def _line(fault: Any, known: list[str]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{key} is not a setting. {nearest(key, [name for name in known if name != key])}"
     expected = fault["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    expected = re.sub(r", unable to parse .*", "", expected)
     hint = ""
     if fault["type"] == "literal_error" and isinstance(fault["input"], str):
         hint = nearest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,12 +45,12 @@ def measure_normalisation(canvases: Canvases, places: np.ndarray, seed: int) -> 
     return Normalisation(_three(mean), _three(np.maximum(std, 1e-3)))  # a constant channel must not divide by zero
 
 
-def sizes(seen: pl.DataFrame) -> dict[str, object]:
+def sizes(seen: pl.DataFrame) -> dict[str, Any]:
     """Smallest, median and largest height and width, and how many different sizes there are."""
     sound = seen.filter(pl.col("fault").is_null()).select("height", "width")
     if sound.is_empty():
         return {"min": None, "median": None, "max": None, "distinct": 0}
-    corners = {
+    corners: dict[str, Any] = {
         name: [int(value) for value in sound.select(getattr(pl.all(), name)()).row(0)]
         for name in ("min", "median", "max")
     }

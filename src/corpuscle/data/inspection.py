@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.audit import Audit, audit
 from corpuscle.data.cache import survey
@@ -15,6 +16,7 @@ from corpuscle.data.fingerprint import class_counts, sizes
 from corpuscle.data.leaks import Leak, find_leaks
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
+from corpuscle.data.splits import PARTS, SplitPlan, split_table
 from corpuscle.data.table import Table
 
 
@@ -27,31 +29,34 @@ class Inspection:
         seen: what one pass over the images found, None if they were not opened.
         findings: faults and copies, None if the images were not opened.
         leaks: what the parts that the data set came with share.
+        indivisible: why it cannot be divided into train, val and test, where it did not come divided.
     """
 
     table: Table
     seen: pl.DataFrame | None
     findings: Audit | None
     leaks: tuple[Leak, ...]
+    indivisible: tuple[Fault, ...] = ()
 
     @property
     def clean(self) -> bool:
         """Whether nothing was found that a person should look at."""
         found = self.findings
-        return not self.leaks and (found is None or not (found.faults or found.copies))
+        return not (self.leaks or self.indivisible) and (found is None or not (found.faults or found.copies))
 
     def lines(self) -> list[str]:
-        """The findings, a line each."""
-        if self.clean:
-            return [
-                "no faults found" if self.seen is not None else "no faults found in the rows; images were not opened"
-            ]
-        found = self.findings
-        lines = [str(leak) for leak in self.leaks]
+        """What the images are and what was found, a line each."""
+        found, lines = self.findings, []
+        if self.seen is not None and len(self.seen.drop_nulls("height")):
+            lines = [_sizes_in_words(self.seen), _modes_in_words(self.seen)]
+        lines += [str(leak) for leak in self.leaks]
+        lines += [f"cannot be divided: {fault}" for fault in self.indivisible]
         if found is not None:
             lines += [f"unreadable: {fault}" for fault in found.faults]
             lines += [f"identical pixels: {', '.join(images)}" for images in found.copies]
             lines += [f"identical pixels, different labels: {', '.join(images)}" for images in found.disagreeing]
+        if self.clean:
+            lines.append("no faults found" if found else "no faults found in names and rows; images were not opened")
         return lines
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class Inspection:
             "classes": class_counts(self.table),
             "groups": frame["group"].drop_nulls().n_unique(),
             "leaks": [str(leak) for leak in self.leaks],
+            "indivisible": [vars(fault) for fault in self.indivisible],
         }
         if self.seen is not None and found is not None:
             content["sizes"] = sizes(self.seen)
@@ -76,13 +82,18 @@ class Inspection:
 
 
 def inspect(
-    path: Path, plan: SourcePlan, read: ReadPlan, pixels: bool = True, progress: Progress = SILENT
+    path: Path,
+    plan: SourcePlan,
+    read: ReadPlan,
+    split: SplitPlan,
+    pixels: bool = True,
+    progress: Progress = SILENT,
 ) -> Inspection:
     """Understand a data set and look for faults.
 
     Args:
         path: whatever a source understands.
-        plan, read: choices of the source and limits of the reader.
+        plan, read, split: choices of the source, limits of the reader, and how it would be divided.
         pixels: open every image; without, only the rows are judged.
         progress: says what was understood first, then how far it is.
 
@@ -92,20 +103,27 @@ def inspect(
     table = scan(path, plan)
     progress.say(describe(table))
     if not pixels:
-        return Inspection(table, None, None, find_leaks(table))
+        return Inspection(table, None, None, find_leaks(table), _indivisible(table, split))
     seen = survey(table, read, None, progress=progress).frame
     findings = audit(table, seen)
-    content = dict(zip(table.frame["image"], seen["content"], strict=True))
-    leaks = find_leaks(table, {image: digest for image, digest in content.items() if digest is not None})
-    return Inspection(table, seen, findings, leaks)
+    sound = table.with_frame(table.frame.filter(findings.sound))
+    leaks = find_leaks(table, contents(table, seen))
+    return Inspection(table, seen, findings, leaks, _indivisible(sound, split, findings.copies))
+
+
+def contents(table: Table, seen: pl.DataFrame) -> dict[str, str]:
+    """Image to the digest of its pixels, for those that can be read."""
+    both = pl.DataFrame([table.frame["image"], seen["content"]]).drop_nulls()
+    return dict(both.rows())
 
 
 def describe(table: Table) -> str:
     """What was understood, in a line or two."""
     frame = table.frame
     counts = dict(frame["label"].drop_nulls().value_counts().rows())
-    classes = ", ".join(f"{name} {counts.get(name, 0)}" for name in table.classes)
-    parts = {str(part): number for part, number in frame["split"].drop_nulls().value_counts(sort=True).rows()}
+    classes = ", ".join(f"{name}: {counts.get(name, 0)}" for name in table.classes)
+    given = dict(frame["split"].drop_nulls().value_counts().rows())
+    parts = {part: given[part] for part in (*PARTS, "unlabelled") if part in given}
     lines = [f"{table.layout}: {len(frame)} images of {len(table.classes)} classes ({classes})"]
     if parts:
         lines.append("parts as given: " + ", ".join(f"{part} {number}" for part, number in parts.items()))
@@ -113,3 +131,27 @@ def describe(table: Table) -> str:
     if groups:
         lines.append(f"{groups} groups, which stay together")
     return "\n".join([*lines, *(f"note: {note}" for note in table.notes)])
+
+
+def _sizes_in_words(seen: pl.DataFrame) -> str:
+    found = sizes(seen)
+    low, middle, high = (" × ".join(map(str, found[name])) for name in ("min", "median", "max"))
+    if found["distinct"] == 1:
+        return f"sizes (height × width): all {middle}"
+    return f"sizes (height × width): {low} to {high}, median {middle}, {found['distinct']} different"
+
+
+def _modes_in_words(seen: pl.DataFrame) -> str:
+    modes = seen["mode"].drop_nulls().value_counts(sort=True).rows()
+    return "modes: " + "; ".join(f"{mode} ({count})" for mode, count in modes)
+
+
+def _indivisible(table: Table, plan: SplitPlan, copies: tuple[tuple[str, ...], ...] = ()) -> tuple[Fault, ...]:
+    try:
+        split_table(table, plan, seed=0, together=copies)
+    except DataFault as fault:
+        return fault.faults
+    except CorpuscleError as error:
+        what, _, remedy = str(error).partition("; ")
+        return (Fault("parts", what, remedy),)
+    return ()

@@ -84,7 +84,7 @@ def leak_message(leaks: Sequence[Leak]) -> str:
         if found:
             more = len(found) - 1
             told.append(str(found[0]) + (f", and {more} more {one if more == 1 else many}" if more else ""))
-    remedy = "divide again with corpuscle split, or pass --set guard.allow_leaks=true"
+    remedy = "divide it with corpuscle split --anew, or pass --set guard.allow_leaks=true"
     return f"split leaks: {'; '.join(told)}; {remedy}"
 
 

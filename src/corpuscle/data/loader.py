@@ -45,9 +45,10 @@ class Batch:
         """The same batch in page-locked memory, as the loader asks for before a copy to a GPU."""
         return Batch(*(tensor.pin_memory() for tensor in self._tensors()))
 
-    def split(self, size: int) -> list[Batch]:
-        """The batch in pieces of at most `size` images."""
-        return [Batch(*pieces) for pieces in zip(*(t.split(size) for t in self._tensors()), strict=True)]
+    def pieces(self, count: int) -> list[Batch]:
+        """The batch in `count` pieces of nearly one size, or in fewer: batch normalisation needs two images in each."""
+        count = max(1, min(count, len(self) // 2))
+        return [Batch(*pieces) for pieces in zip(*(t.tensor_split(count) for t in self._tensors()), strict=True)]
 
     @property
     def image_NCHW(self) -> Tensor:
@@ -102,9 +103,7 @@ class Images(Dataset[Batch]):
             colour_N34[row] = normalised(colour_34, self.mean_3, self.std_3, full)
         place_N = np.asarray(places, dtype=np.int64)
         target_N = torch.from_numpy(self.target_N[place_N])
-        return Batch(
-            torch.from_numpy(stored_NSSC), torch.from_numpy(colour_N34), target_N, torch.from_numpy(place_N)
-        )
+        return Batch(torch.from_numpy(stored_NSSC), torch.from_numpy(colour_N34), target_N, torch.from_numpy(place_N))
 
 
 @dataclass(frozen=True)

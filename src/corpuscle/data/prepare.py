@@ -55,7 +55,8 @@ def prepare(array_HWC: np.ndarray, plan: PreparePlan) -> np.ndarray:
     top, left = (plan.size - inner_HW[0]) // 2, (plan.size - inner_HW[1]) // 2
     bottom, right = plan.size - inner_HW[0] - top, plan.size - inner_HW[1] - left
     if top or left or bottom or right:
-        canvas = cv2.copyMakeBorder(canvas, top, bottom, left, right, cv2.BORDER_REPLICATE)
+        around = cv2.BORDER_CONSTANT if plan.trim_border else cv2.BORDER_REPLICATE  # black again where it was black
+        canvas = cv2.copyMakeBorder(canvas, top, bottom, left, right, around, value=(0, 0, 0))
     return canvas
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
-from corpuscle.core.files import digest_of, disk_errors, whole_file
+from corpuscle.core.files import digest_of, whole_file, whole_folder
 from corpuscle.core.seeds import generator_for
 from corpuscle.core.settings import Settings
 
@@ -51,7 +49,7 @@ class SplitPlan(Settings):
     def _leaves_rows_to_train(cls, val: float, info: ValidationInfo) -> float:
         test = info.data.get("test", 0.0)
         if val + test >= 1:
-            raise ValueError(f"and test together should be less than 1 (test is {test:g}); lower one of them")
+            raise ValueError(f"should leave rows to train: less than {1 - test:g} beside split.test={test:g}")
         return val
 
     @field_validator("folds")
@@ -114,6 +112,13 @@ def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Col
     if fold is not None:
         columns.append(pl.Series("fold", [int(name) if name else None for name in fold], pl.Int64))
     return table.with_frame(frame.with_columns(columns).sort("_row").drop("_row"))
+
+
+def divide_anew(table: Table) -> Table:
+    """The table without the parts it came with; what is unlabelled stays so."""
+    import polars as pl
+
+    return table.with_frame(table.frame.with_columns(split=pl.when(pl.col("label").is_null()).then("split")))
 
 
 @dataclass(frozen=True)
@@ -271,24 +276,16 @@ def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) ->
     """
     if "fold" in table.frame.columns:
         raise CorpuscleError("a divided folder holds one split, this table has one a fold; write it as a CSV instead")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CorpuscleError(f"{out} is not an empty folder; name a new one with --out")
     places = _places(table)
-    with disk_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        # a sibling, so that the last step is one rename; removed again if anything fails or interrupts
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".part") as temporary:
-            whole = Path(temporary) / "out"
-            for place, image in places.items():
-                target = whole / place
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source = table.path_of(image).absolute()
-                if how == "link":
-                    target.symlink_to(source)
-                else:
-                    shutil.copy2(source, target)
-            os.sync()  # the bytes are on the disk before the name is given
-            whole.rename(out)
+    with whole_folder(out) as whole:
+        for place, image in places.items():
+            target = whole / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = table.path_of(image).absolute()
+            if how == "link":
+                target.symlink_to(source)
+            else:
+                shutil.copy2(source, target)
 
 
 def _places(table: Table) -> dict[str, str]:

@@ -23,13 +23,11 @@ class Place:
 
     Attributes:
         stage, epoch, step: counted from 0; the epoch within the stage, the step within the epoch.
-        done: every stage is over.
     """
 
     stage: int = 0
     epoch: int = 0
     step: int = 0
-    done: bool = False
 
 
 @dataclass
@@ -43,7 +41,7 @@ class State:
         best: value of the watched column at the best epoch so far.
         best_weights: of that epoch.
         average: moving average of the weights.
-        seconds: spent so far.
+        seconds: spent up to the last checkpoint.
     """
 
     place: Place = field(default_factory=Place)
@@ -59,8 +57,15 @@ class State:
         self.place = replace(self.place, **changes)
 
 
-def save_state(path: Path, state: State, net: nn.Module, optimizer: Optimizer | None, scaler: Any = None) -> None:
+def save_state(
+    path: Path, state: State, net: nn.Module, optimizer: Optimizer | None = None, scaler: Any = None
+) -> None:
     """Write the state; a kill at any moment leaves the old file or the new one.
+
+    Args:
+        path: the checkpoint.
+        state, net: what is kept in any case.
+        optimizer, scaler: of the stage under way; None between two stages, for each begins with its own.
 
     Raises:
         CorpuscleError: the disk is full or the folder cannot be written.
@@ -70,26 +75,34 @@ def save_state(path: Path, state: State, net: nn.Module, optimizer: Optimizer | 
     tensors = {f"net.{name}": value for name, value in net.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in state.best_weights.items()}
     tensors |= {f"average.{name}": value for name, value in state.average.items()}
-    plain: dict[str, Any] = {"groups": []}
     if optimizer is not None:
-        content = optimizer.state_dict()
-        plain["groups"] = [{k: v for k, v in group.items() if k != "params"} for group in content["param_groups"]]
-        for number, slots in content["state"].items():
+        for number, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optim.{number}.{name}": slot for name, slot in slots.items() if slot is not None}
-    if scaler is not None:
-        plain["scaler"] = scaler.state_dict()
-    plain |= {"place": asdict(state.place), "history": state.history, "running": state.running}
-    plain |= {"best": state.best, "seconds": state.seconds}
+    plain: dict[str, Any] = {"place": asdict(state.place), "history": state.history, "running": state.running}
+    plain |= {"best": state.best, "seconds": state.seconds, "scaler": scaler.state_dict() if scaler is not None else {}}
     own = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     with whole_file(path) as part:
         save_file(own, part, metadata={"state": json.dumps(plain)})
 
 
-def load_state(path: Path, device: torch.device) -> tuple[State, Weights, dict[str, Any]]:
-    """Read a state back.
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint that has been read.
 
-    Returns:
-        The state, all tensors by their name in the file, and the plain values of optimiser and scaler.
+    Attributes:
+        state: but for what the optimiser carries.
+        net, optim: tensors by name; those of the optimiser as `<number of the parameter>.<name>`.
+        scaler: its plain values.
+    """
+
+    state: State
+    net: Weights
+    optim: Weights
+    scaler: dict[str, Any]
+
+
+def load_state(path: Path) -> Loaded:
+    """Read a state back.
 
     Raises:
         CorpuscleError: the file is not a whole checkpoint.
@@ -100,36 +113,37 @@ def load_state(path: Path, device: torch.device) -> tuple[State, Weights, dict[s
         with safe_open(path, framework="pt", device="cpu") as content:
             plain = json.loads((content.metadata() or {})["state"])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+        scaler = plain.pop("scaler")
+        state = State(**plain | {"place": Place(**plain["place"])})
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorpuscleError(
             f"{path} is not a whole checkpoint ({error}); remove it to begin this training anew"
         ) from None
-    state = State(
-        place=Place(**plain.pop("place")),
-        history=plain.pop("history"),
-        running=plain.pop("running"),
-        best=plain.pop("best"),
-        seconds=plain.pop("seconds"),
-        best_weights=under("best", tensors, torch.device("cpu")),
-        average=under("average", tensors, device),
-    )
-    return state, tensors, plain
+    state.best_weights, state.average = under("best", tensors), under("average", tensors)
+    return Loaded(state, under("net", tensors), under("optim", tensors), scaler)
 
 
-def under(prefix: str, tensors: Weights, device: torch.device) -> Weights:
+def under(prefix: str, tensors: Weights) -> Weights:
     """The tensors whose names begin with a prefix, without it."""
-    return {n.removeprefix(f"{prefix}."): t.to(device) for n, t in tensors.items() if n.startswith(f"{prefix}.")}
+    return {n.removeprefix(f"{prefix}."): t for n, t in tensors.items() if n.startswith(f"{prefix}.")}
 
 
-def restore_optimizer(optimizer: Optimizer, tensors: Weights, plain: dict[str, Any]) -> None:
+def laid_as(pattern: Tensor, value: Tensor) -> Tensor:
+    """The value on the pattern's device and laid out in memory like it: what walks memory meets the same neighbours.
+
+    A file holds tensors in the order of their axes, a net its filters channels last.
+    """
+    return torch.empty_like(pattern, dtype=value.dtype).copy_(value)
+
+
+def restore_optimizer(optimizer: Optimizer, optim: Weights) -> None:
     """Put the optimiser back where it was when the state was saved."""
     content = optimizer.state_dict()
     slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in under("optim", tensors, torch.device("cpu")).items():
+    for name, value in optim.items():
         number, slot = name.split(".", 1)
         slots.setdefault(int(number), {})[slot] = value
-    groups = [
-        {**saved, "params": group["params"]}
-        for saved, group in zip(plain["groups"], content["param_groups"], strict=True)
-    ]
-    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    optimizer.load_state_dict({"state": slots, "param_groups": content["param_groups"]})
+    for parameter, state in optimizer.state.items():
+        same = {name: laid_as(parameter, slot) for name, slot in state.items() if slot.shape == parameter.shape}
+        state.update(same)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from corpuscle.data.sources import scan
 from corpuscle.data.splits import PARTS, split_table
 from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.plan import choose_size
+from corpuscle.engine.plan import choose_epochs, choose_size
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Ready:
         seen: what the survey found, a row each.
         canvases: prepared images by place.
         findings: faults and copies.
-        experiment: with the size chosen.
-        size_why: the reason of the size.
+        experiment: with the size and the epochs chosen.
+        why: the reasons of these.
     """
 
     table: Table
@@ -42,7 +43,7 @@ class Ready:
     canvases: Canvases
     findings: Audit
     experiment: Experiment
-    size_why: str
+    why: Mapping[str, str]
 
     def places(self, part: str) -> np.ndarray:
         """Places of the sound images of a part."""
@@ -92,7 +93,7 @@ def ready(path: Path, experiment: Experiment, progress: Progress) -> Ready:
     """
     table = scan(path, experiment.data)
     progress.say(describe(table))
-    experiment, why = with_size(table, experiment, progress)
+    experiment, size_why = with_size(table, experiment, progress)
     looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
     findings = audit(table, looked.frame)
     check_faults(table, findings, experiment.guard)
@@ -100,6 +101,13 @@ def ready(path: Path, experiment: Experiment, progress: Progress) -> Ready:
         progress.say(f"set aside: {fault}")
     divided = divide(table, experiment, findings, looked.frame)
     assert looked.canvases is not None
+    if findings.copies:
+        progress.say(f"{len(findings.copies)} sets of images have identical pixels")
+    for images in findings.disagreeing:
+        progress.say(f"identical pixels, different labels: {', '.join(images)}")
+    num_train = int((divided.frame["split"] == "train").sum())
+    experiment, epochs_why = with_epochs(experiment, num_train)
+    why = {"size": size_why, "epochs": epochs_why}
     return Ready(divided, looked.frame, looked.canvases, findings, experiment, why)
 
 
@@ -120,6 +128,15 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
     for place, part in zip(number, parted.frame["split"], strict=True):
         split[place] = part
     return table.with_frame(table.frame.with_columns(pl.Series("split", split, pl.String)))
+
+
+def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str]:
+    """The experiment with the epochs of every stage chosen, and the reason."""
+    if all(stage.epochs for stage in experiment.stages):
+        return experiment, "as set"
+    epochs, why = choose_epochs(num_train)
+    stages = [stage if stage.epochs else stage.model_copy(update={"epochs": epochs}) for stage in experiment.stages]
+    return experiment.model_copy(update={"stages": tuple(stages)}), why
 
 
 def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple[Experiment, str]:

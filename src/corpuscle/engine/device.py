@@ -75,6 +75,13 @@ class Machine:
 
         return DistributedDataParallel(module, device_ids=[self.device.index] if self.device.type == "cuda" else None)
 
+    def apart(self, shared: nn.Module) -> AbstractContextManager[Any]:
+        """The context in which the gradients of a shared module stay in their process."""
+        if self.world == 1:
+            return contextlib.nullcontext()
+        context: AbstractContextManager[Any] = shared.no_sync()  # type: ignore[operator]
+        return context
+
     def same(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The weights of the first process in every process; running statistics differ between them."""
         if self.world > 1:

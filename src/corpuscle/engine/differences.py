@@ -47,7 +47,12 @@ def differences(
             continue
         if (both["label"] != both["label of b"]).any():
             raise CorpuscleError(f"{a} and {b} have other labels for the same images; compare runs on the same labels")
-        classes = [name.removeprefix("p_") for name in tables[a].columns if name.startswith("p_")]
+        classes, others = _classes(tables[a]), _classes(tables[b])
+        if classes != others:
+            raise CorpuscleError(
+                f"{a} and {b} know other classes ({', '.join(classes)}; {', '.join(others)}); compare runs on the same "
+                "classes"
+            )
         target_N = np.array([classes.index(label) for label in both["label"]])
         probs_a_NK = both.select(f"p_{name}" for name in classes).to_numpy()
         probs_b_NK = both.select(f"p_{name} of b" for name in classes).to_numpy()
@@ -63,5 +68,10 @@ def _predictions(folder: Path, part: str) -> pl.DataFrame:
     path = folder / run_folder.PREDICTIONS
     if not path.is_file():
         raise CorpuscleError(f"expected a finished run, {folder} has no {path.name}; train it to the end first")
-    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides={"group": pl.String, "label": pl.String})
-    return frame.filter(pl.col("split") == part)
+    words = dict.fromkeys(("image", "label", "split", "group", "prediction"), pl.String)
+    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=words)
+    return frame.filter(pl.col("split") == part).unique("image", keep="first", maintain_order=True)
+
+
+def _classes(predictions: pl.DataFrame) -> list[str]:
+    return [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]

@@ -42,11 +42,6 @@ class Scored:
     probs_NK: np.ndarray
     target_N: np.ndarray
 
-    @property
-    def group_N(self) -> list[str]:
-        """Group of each row; a row without one is its own."""
-        return self.rows.select(pl.coalesce("group", pl.concat_str(pl.lit("image "), "image"))).to_series().to_list()
-
 
 def predict_places(
     net: nn.Module, images: Images, places: np.ndarray, machine: Machine, views: int = 1, progress: Progress = SILENT
@@ -90,7 +85,7 @@ def score_parts(
         name: score(
             part.probs_NK,
             part.target_N,
-            part.group_N,
+            part.rows["group"].to_list(),
             classes=classes,
             calibrated_NK=apply_temperature(part.probs_NK, temperature),
             seed=seed,
@@ -115,11 +110,12 @@ def prediction_table(part: Scored, classes: Sequence[str], temperature: float) -
 
 def probability_columns(probs_NK: np.ndarray, classes: Sequence[str], temperature: float) -> pl.DataFrame:
     """Prediction, confidence, `p_<class>` after temperature scaling and `raw_<class>` before."""
-    scaled_NK = apply_temperature(probs_NK, temperature) if len(probs_NK) else probs_NK.reshape(0, len(classes))
-    raw_NK = probs_NK.reshape(-1, len(classes))
+    raw_NK = probs_NK.reshape(-1, len(classes))  # there may be no image at all
+    scaled_NK = apply_temperature(raw_NK, temperature)
+    prediction = [classes[number] for number in scaled_NK.argmax(axis=1)]
     columns: dict[str, Any] = {
-        "prediction": [classes[number] for number in scaled_NK.argmax(axis=1)],
-        "confidence": scaled_NK.max(axis=1) if len(scaled_NK) else [],
+        "prediction": pl.Series(prediction, dtype=pl.String),
+        "confidence": scaled_NK.max(axis=1),
     }
     columns |= {f"p_{name}": scaled_NK[:, k] for k, name in enumerate(classes)}
     columns |= {f"raw_{name}": raw_NK[:, k] for k, name in enumerate(classes)}
@@ -129,9 +125,10 @@ def probability_columns(probs_NK: np.ndarray, classes: Sequence[str], temperatur
 def write_scores(
     out: Path, parts: dict[str, Scored], classes: Sequence[str], plan: ScorePlan, seed: int, temperature: float
 ) -> dict[str, Any]:
-    """Write metrics.json and predictions.csv, and return the former."""
+    """Write metrics.json and predictions.csv, and return the former; where nothing was held out both are empty."""
     metrics = score_parts(parts, classes, plan, seed, temperature)
-    tables = [prediction_table(part, classes, temperature) for part in parts.values()]
+    nothing = Scored(pl.DataFrame(schema=["image", "label", "split", "group"]), np.zeros((0, 0)), np.zeros(0))
+    tables = [prediction_table(part, classes, temperature) for part in parts.values() or [nothing]]
     text = io.StringIO()
     pl.concat(tables).write_csv(text)
     write_text(out / PREDICTIONS, text.getvalue())

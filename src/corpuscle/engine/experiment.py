@@ -14,9 +14,8 @@ from corpuscle.data.sources import SourcePlan
 from corpuscle.data.splits import SplitPlan
 from corpuscle.data.transforms import AugmentPlan
 from corpuscle.engine.device import DevicePlan
-from corpuscle.engine.fit import FitPlan
 from corpuscle.engine.optim import OptimPlan
-from corpuscle.engine.schedule import Stage
+from corpuscle.engine.schedule import FitPlan, Stage
 from corpuscle.nets.zoo import NetPlan
 
 

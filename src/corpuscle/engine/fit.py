@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.seeds import seed_for
-from corpuscle.core.settings import Settings
 from corpuscle.core.stopped import Stopped
 from corpuscle.engine.average import kept_weights, move_average
-from corpuscle.engine.log import Sums, add_to, epoch_row, epochs_since_best, say_row, total
-from corpuscle.engine.schedule import Stage, learning_rate
+from corpuscle.engine.log import Epoch, Sums, add_to, epoch_row, epochs_since_best, say_row, total
+from corpuscle.engine.schedule import FitPlan, Stage, learning_rate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,24 +32,6 @@ if TYPE_CHECKING:
 STAGE_STRIDE = 1_000_000  # epochs of all stages are numbered apart, so that no two see the same order
 
 
-class FitPlan(Settings):
-    """How a net is fitted."""
-
-    batch_size: int = Field(32, ge=2, le=65_536, description="images an optimiser step, over all devices")
-    accumulate: int = Field(1, ge=1, le=1024, description="pieces a batch is computed in, to save memory")
-    label_smoothing: float = Field(0.1, ge=0.0, lt=1.0, description="share of the target spread over all classes")
-    balance: Literal["none", "weights", "sampling"] = Field(
-        "none", description="rare classes count more in the loss, or are drawn more often"
-    )
-    average: float = Field(
-        0.99, ge=0.0, lt=1.0, description="decay a step of the moving average of the weights; 0 is none"
-    )
-    clip_norm: float = Field(5.0, ge=0.0, description="longest gradient that is followed in full; 0 is any")
-    patience: int = Field(0, ge=0, description="epochs without improvement after which a stage ends early; 0 is never")
-    keep: Literal["best", "last"] = Field("best", description="which epoch's weights are kept, by the validation part")
-    save_every: float = Field(30.0, ge=0.0, description="seconds between checkpoints at the end of epochs, at least")
-
-
 @dataclass(frozen=True)
 class Work:
     """What a stage is fitted with.
@@ -62,7 +43,7 @@ class Work:
         train, val: batches; `val` is None where there is no validation part.
         optimizer: over the parameters that learn.
         scaler: of the loss, for fp16.
-        name_of: from a batch to its files, for error messages.
+        names_of: from a batch to its files, for error messages.
         save: writes a checkpoint now.
         log: writes the rows of the finished epochs.
         stopping: whether someone asked to stop.
@@ -77,7 +58,7 @@ class Work:
     val: Loader | None
     optimizer: Optimizer
     scaler: Any
-    name_of: Callable[[Batch], str]
+    names_of: Callable[[Batch], str]
     save: Callable[[], None]
     log: Callable[[], None]
     stopping: Callable[[], int]
@@ -93,20 +74,20 @@ def fit_stage(work: Work, stage: Stage, plan: FitPlan, seed: int, state: State, 
     """
     shared = machine.shared(work.net)
     saved_at = time.monotonic()
-    for epoch in range(state.place.epoch, stage.epochs):
+    while state.place.epoch < stage.epochs:
+        if plan.patience and epochs_since_best(state.history, state.place.stage + 1) >= plan.patience:
+            work.progress.say(f"no improvement in {plan.patience} epochs: this stage ends early")
+            break
         train_epoch(work, shared, stage, plan, seed, state, machine)
         row = finish_epoch(work, stage, plan, state, machine)
         state.history.append(row)
         say_row(work.progress, row)
         state.running = {}
-        state.at(epoch=epoch + 1, step=0)
+        state.at(epoch=state.place.epoch + 1, step=0)
         work.log()
         if time.monotonic() - saved_at > plan.save_every:
             work.save()
             saved_at = time.monotonic()
-        if plan.patience and epochs_since_best(state.history) >= plan.patience:
-            work.progress.say(f"no improvement in {plan.patience} epochs: this stage ends early")
-            break
 
 
 def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine: Machine) -> dict[str, Any]:
@@ -118,7 +99,9 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
         work.net.load_state_dict(kept)
         validated = validate(work.net, work.val, work.task, machine)
         work.net.load_state_dict(learning)
-    row = epoch_row(work.task, stage, state, total(machine.gathered(state.running)), validated)
+    rate = learning_rate(stage, (state.place.epoch + 1) * len(work.train) - 1, len(work.train))
+    epoch = Epoch(len(state.history) + 1, state.place.stage + 1, stage.train, rate, machine.world)
+    row = epoch_row(epoch, work.task, total(machine.gathered(state.running)), validated)
     watched = row.get(work.task.watch.column)
     improved = watched is not None and work.task.watch.better(watched, state.best)
     if improved:
@@ -126,7 +109,6 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
     if improved or plan.keep == "last" or validated is None:
         whole = work.whole.state_dict() | {work.prefix + name: value for name, value in kept.items()}
         state.best_weights = {name: value.clone() for name, value in whole.items()}
-    state.seconds += row["seconds"]
     return row | {"best": improved}
 
 
@@ -135,68 +117,92 @@ def train_epoch(
 ) -> None:
     """Go on with the epoch the state stands in, to its end."""
     work.net.train()
-    run, steps = state.running, len(work.train)
+    steps, size = len(work.train), work.train.order.batch_size
     batches = work.train.epoch(state.place.stage * STAGE_STRIDE + state.place.epoch, start=state.place.step)
-    title = f"epoch {len(state.history) + 1}"
-    size = work.train.order.batch_size
-    waited_from = started = time.perf_counter()
-    done = state.place.step * size
+    title, done = f"epoch {len(state.history) + 1}", state.place.step * size
+    clock = time.perf_counter()
     for batch in work.progress.track(batches, title, steps * size, done=done, per_item=size):
-        run["wait"] = run.get("wait", 0.0) + time.perf_counter() - waited_from
+        waited = time.perf_counter() - clock
         step = state.place.epoch * steps + state.place.step
         for group in work.optimizer.param_groups:
             group["lr"] = learning_rate(stage, step, steps)
-        run["learning_rate"] = work.optimizer.param_groups[0]["lr"]
         torch.manual_seed(seed_for(seed, "step", state.place.stage, step, machine.rank))
-        train_step(work, shared, batch.to(machine.device), plan, run, machine)
+        signal = train_step(work, shared, batch.to(machine.device), plan, state, machine)
         move_average(work.net, plan.average, step, state)
         state.at(step=state.place.step + 1)
-        if signal := max(machine.gathered(work.stopping())):
-            run["seconds"] = run.get("seconds", 0.0) + time.perf_counter() - started
-            work.save()
+        passed, clock = time.perf_counter() - clock, time.perf_counter()
+        add_to(state.running, {"wait": waited, "seconds": passed})
+        if signal:
+            save_midway(work, state, machine)
             raise Stopped(signal)
-        waited_from = time.perf_counter()
-    run["seconds"] = run.get("seconds", 0.0) + time.perf_counter() - started
 
 
-def train_step(
-    work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, run: dict[str, Any], machine: Machine
-) -> None:
-    """One optimiser step; sums go to `run`."""
-    outputs, losses = [], []
-    for piece in batch.split(-(-len(batch) // plan.accumulate)):
-        with machine.autocast():
-            output = shared(piece.image_NCHW)
-        loss = work.task.loss(output, piece.target_N) * (len(piece) / len(batch))
-        losses.append(check_finite(loss.item(), "loss", work, piece))
-        outputs.append(output.detach())
-        work.scaler.scale(loss).backward()
-    work.scaler.unscale_(work.optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(work.net.parameters(), plan.clip_norm or math.inf).item()
-    if not work.scaler.is_enabled():  # with fp16 the scaler skips the step and lowers its scale by itself
-        check_finite(norm, "gradient", work, batch)
+def train_step(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, state: State, machine: Machine) -> int:
+    """One optimiser step.
+
+    Returns:
+        The signal that asks to stop, 0 for none; the same in all processes.
+
+    Raises:
+        CorpuscleError: loss or gradient is not finite; the state before this step has been saved.
+    """
+    before = [buffer.clone() for buffer in work.net.buffers()]
+    learned = gradients(work, shared, batch, plan, machine)
+    came = machine.gathered((learned.fault, work.stopping()))
+    if faults := [fault for fault, _ in came if fault]:
+        for buffer, old in zip(work.net.buffers(), before, strict=True):
+            buffer.copy_(old)  # running statistics have seen the bad step already
+        save_midway(work, state, machine)
+        rate = work.optimizer.param_groups[0]["lr"]
+        raise CorpuscleError(
+            f"epoch {len(state.history) + 1}, step {state.place.step + 1}, learning rate {rate:g}: expected a finite "
+            f"{faults[0]}; the state before this step is kept in checkpoints/; with another --out, lower "
+            "--learning-rate or pass --set device.precision=fp32"
+        )
     work.scaler.step(work.optimizer)
     work.scaler.update()
     work.optimizer.zero_grad(set_to_none=True)
-    decoded = work.task.decode(torch.cat(outputs))
-    add_to(run, {"loss": sum(losses) * len(batch), **work.task.sums(decoded, batch.target_N.cpu().numpy())})
+    add_to(state.running, learned.sums)
+    return max(signal for _, signal in came)
 
 
-def check_finite(value: float, what: str, work: Work, batch: Batch) -> float:
-    """The value, if it is a finite number.
+@dataclass(frozen=True)
+class Learned:
+    """What came of a batch, beside its gradients: its sums, and what was not finite, in words."""
 
-    Raises:
-        CorpuscleError: names the files of the batch; the state before this step has been saved.
-    """
-    if math.isfinite(value):
-        return value
-    work.optimizer.zero_grad(set_to_none=True)
+    sums: Sums
+    fault: str
+
+
+def gradients(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, machine: Machine) -> Learned:
+    """Gather the gradients of a batch, piece by piece; processes share theirs with the last piece."""
+    outputs: list[torch.Tensor] = []
+    loss_sum, fault = 0.0, ""
+    pieces = batch.pieces(plan.accumulate)
+    for piece in pieces:
+        with contextlib.nullcontext() if piece is pieces[-1] else machine.apart(shared):
+            with machine.autocast():
+                output = shared(piece.image_NCHW)
+            loss = work.task.loss(output, piece.target_N)
+            share = len(piece) * machine.world / work.train.order.batch_size
+            work.scaler.scale(loss * share).backward()
+        value = loss.item()
+        if not math.isfinite(value):
+            fault = fault or f"loss, got {value} on {work.names_of(piece)}"
+        loss_sum += value * len(piece)
+        outputs.append(output.detach())
+    work.scaler.unscale_(work.optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(work.net.parameters(), plan.clip_norm or math.inf).item()
+    if not math.isfinite(norm) and not work.scaler.is_enabled():  # with fp16 the scaler skips the step by itself
+        fault = fault or f"gradient, got a length of {norm} on {work.names_of(batch)}"
+    sums = work.task.sums(work.task.decode(torch.cat(outputs)), batch.target_N.cpu().numpy())
+    return Learned({"loss": loss_sum, **sums}, fault)
+
+
+def save_midway(work: Work, state: State, machine: Machine) -> None:
+    """Write a checkpoint within an epoch; the first process goes on with the sums of all."""
+    state.running = total(machine.gathered(state.running))
     work.save()
-    rate = work.optimizer.param_groups[0]["lr"]
-    raise CorpuscleError(
-        f"expected a finite {what}, got {value} at learning rate {rate:g}, {work.name_of(batch)}; the last good "
-        "state is kept in checkpoints/; with another --out, lower --learning-rate or pass --set device.precision=fp32"
-    )
 
 
 def validate(net: nn.Module, loader: Loader, task: Task, machine: Machine) -> Sums:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpuscle.core.progress import Progress
-    from corpuscle.engine.checkpoint import State
-    from corpuscle.engine.schedule import Stage
     from corpuscle.tasks.task import Task
 
 Sums = dict[str, Any]
@@ -36,21 +35,33 @@ def total(parts: list[Sums]) -> Sums:
     return whole
 
 
-def epoch_row(task: Task, stage: Stage, state: State, trained: Sums, validated: Sums | None) -> dict[str, Any]:
-    """The log's row of the epoch that has just ended.
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch that has just ended.
 
-    Args:
-        task: turns sums into scores.
-        stage, state: where the training stands.
-        trained, validated: sums over all processes.
+    Attributes:
+        number: counted from 1 over all stages.
+        stage: its number, from 1.
+        train: what learned in it.
+        learning_rate: of its last step.
+        processes: that shared its work.
     """
-    own = state.running
-    seconds = max(own["seconds"], 1e-9)
+
+    number: int
+    stage: int
+    train: str
+    learning_rate: float
+    processes: int
+
+
+def epoch_row(epoch: Epoch, task: Task, trained: Sums, validated: Sums | None) -> dict[str, Any]:
+    """The log's row of an epoch, from the sums over all processes."""
+    seconds = max(trained["seconds"] / epoch.processes, 1e-9)
     row: dict[str, Any] = {
-        "epoch": len(state.history) + 1,
-        "stage": state.place.stage + 1,
-        "train": stage.train,
-        "learning_rate": own["learning_rate"],
+        "epoch": epoch.number,
+        "stage": epoch.stage,
+        "train": epoch.train,
+        "learning_rate": epoch.learning_rate,
     }
     row |= {f"train_{name}": value for name, value in task.scores(trained).items()}
     row["train_loss"] = trained["loss"] / trained["images"]
@@ -58,15 +69,14 @@ def epoch_row(task: Task, stage: Stage, state: State, trained: Sums, validated: 
         row |= {f"val_{name}": value for name, value in task.scores(validated).items()}
     row["seconds"] = round(seconds, 3)
     row["images_per_second"] = round(trained["images"] / seconds, 1)
-    row["data_wait"] = round(own["wait"] / seconds, 4)
+    row["data_wait"] = round(trained["wait"] / trained["seconds"], 4)
     return row
 
 
-def epochs_since_best(history: list[dict[str, Any]]) -> int:
-    """Finished epochs of the last stage after its best one."""
-    stage = [row for row in history if row["stage"] == history[-1]["stage"]]
-    best = max((place for place, row in enumerate(stage) if row["best"]), default=-1)
-    return len(stage) - 1 - best
+def epochs_since_best(history: list[dict[str, Any]], stage: int) -> int:
+    """Finished epochs of a stage (from 1) after its best one; all of them where none was the best so far."""
+    best_N = [row["best"] for row in history if row["stage"] == stage]
+    return next((place for place, best in enumerate(reversed(best_N)) if best), len(best_N))
 
 
 def say_row(progress: Progress, row: dict[str, Any]) -> None:

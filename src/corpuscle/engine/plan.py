@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.fingerprint import Normalisation
 from corpuscle.engine.device import Machine
 from corpuscle.engine.experiment import Experiment
 
-SIZE_STEP, SMALLEST, LARGEST = 32, 64, 128
+SIZE_STEP, SMALLEST, LARGEST = 32, 64, 96
+
+
+FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_SEEN = 30, 100, 36_000  # a small set needs more passes for as many steps
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,15 @@ def choose_size(median_side: int) -> tuple[int, str]:
     )
 
 
+def choose_epochs(num_train: int) -> tuple[int, str]:
+    """Passes over the training part where none are asked for, and why."""
+    epochs = min(max(IMAGES_SEEN // max(num_train, 1), FEWEST_EPOCHS), MOST_EPOCHS)
+    return epochs, f"{num_train} training images; from {FEWEST_EPOCHS} to {MOST_EPOCHS}, to see {IMAGES_SEEN} if it can"
+
+
 def derive(
     experiment: Experiment,
-    size_why: str,
+    why: Mapping[str, str],
     machine: Machine,
     target_N: np.ndarray,
     measured: Normalisation,
@@ -48,16 +59,24 @@ def derive(
     """Settle what depends on the data.
 
     Args:
-        experiment: the settings, with the size chosen.
-        size_why: the reason of the size.
+        experiment: the settings, with the size and the epochs chosen.
+        why: the reasons of these.
         machine: what computes.
         target_N: class numbers of the training part.
         measured: normalisation of the training part.
         published: what the starting weights were trained with, if they come with one.
+
+    Raises:
+        CorpuscleError: a process would have fewer than two images a step.
     """
     batch_size, why_batch = experiment.fit.batch_size, "as set"
     if len(target_N) < batch_size:
         batch_size, why_batch = len(target_N), f"the training part has {len(target_N)} images"
+    if batch_size < 2 * machine.world:  # batch normalisation needs two
+        raise CorpuscleError(
+            f"{machine.world} processes expect at least {2 * machine.world} images a step, got {batch_size} "
+            f"({why_batch}); start fewer processes, or raise --batch-size"
+        )
     normalisation, why_norm = measured, "mean and deviation of the training part"
     if published is not None:
         normalisation, why_norm = published, "what the starting weights were trained with"
@@ -67,7 +86,8 @@ def derive(
         how = "in the loss" if experiment.fit.balance == "weights" else "by how often it is drawn"
         why_weights = f"one over the class's share of the training part, {how}"
     reasons = {
-        "prepare.size": {"value": experiment.prepare.size, "why": size_why},
+        "prepare.size": {"value": experiment.prepare.size, "why": why["size"]},
+        "epochs": {"value": [stage.epochs for stage in experiment.stages], "why": why["epochs"]},
         "fit.batch_size": {"value": batch_size, "why": why_batch},
         "normalisation": {"value": [list(normalisation.mean), list(normalisation.std)], "why": why_norm},
         "class weights": {"value": None if weight_K is None else weight_K.round(4).tolist(), "why": why_weights},

@@ -70,7 +70,7 @@ class Predictor:
 
     def predict(self, paths: Sequence[Path], progress: Progress = SILENT) -> Predicted:
         """Predict images by name; the ones that cannot be read are reported and passed over."""
-        chunks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
+        chunks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)] or [[]]
         few = [self._predict_few(chunk) for chunk in progress.track(chunks, "predicting", len(paths), per_item=AT_ONCE)]
         return Predicted(pl.concat([one.table for one in few]), pl.concat([one.seen for one in few]))
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.core.files import write_json
+from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.progress import Progress
 from corpuscle.core.settings import resolve
 from corpuscle.data.audit import GuardPlan, audit, check_faults
@@ -76,12 +76,12 @@ def rescore(
     Raises:
         CorpuscleError: unreadable images beyond what is accepted, or a folder that cannot be written.
     """
-    if out.exists() and any(out.iterdir()) and not (out / run_folder.METRICS).is_file():
-        raise CorpuscleError(f"{out} is not empty and holds no evaluation; name a new folder with --out")
+    _check_out(out)
     card = predictor.card
     predicted = predictor.predict([table.path_of(image) for image in table.frame["image"]], progress)
     findings = audit(table, predicted.seen)
-    check_faults(table, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
+    present = replace(table, classes=tuple(sorted(table.frame["label"].unique())))  # others may know no such class
+    check_faults(present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
     rows = pl.concat([table.frame, predicted.table.select(f"raw_{n}" for n in card.classes)], how="horizontal")
     rows = rows.filter(findings.sound)
     number = {name: k for k, name in enumerate(card.classes)}
@@ -108,6 +108,14 @@ def rescore(
     environment = describe(predictor.machine, f"evaluate {run}", experiment.seed)
     write_json(out / run_folder.ENVIRONMENT, environment | {"weights_digest": card.weights_digest})
     return write_scores(out, parts, card.classes, experiment.score, experiment.seed, card.temperature)
+
+
+def _check_out(out: Path) -> None:
+    if (out / run_folder.EXPERIMENT).is_file():
+        raise CorpuscleError(f"{out} is what a training wrote and would be overwritten; name another folder with --out")
+    with disk_errors(out):
+        if out.exists() and any(out.iterdir()) and not (out / run_folder.METRICS).is_file():
+            raise CorpuscleError(f"{out} is not empty and holds no evaluation; name a new folder with --out")
 
 
 def experiment_of(run: Path) -> Experiment:

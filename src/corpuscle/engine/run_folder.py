@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import tomli_w
 
@@ -31,11 +31,10 @@ def check(out: Path, experiment: Experiment) -> None:
         CorpuscleError: the folder holds something else, or a run with other settings.
     """
     if not (out / EXPERIMENT).is_file():
-        with disk_errors(out):
-            if out.exists() and (not out.is_dir() or any(out.iterdir())):
-                raise CorpuscleError(f"{out} is not empty and holds no run; name a new folder with --out")
+        if any(not path.name.startswith(".") for path in out.iterdir()):
+            raise CorpuscleError(f"{out} is not empty and holds no run; name a new folder with --out")
         return
-    old, new = _flat(read_toml(out / EXPERIMENT)), _flat(plain_settings(experiment))
+    old, new = (dict(flatten(values)) for values in (read_toml(out / EXPERIMENT), plain_settings(experiment)))
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     if changed:
         shown = ", ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in changed[:3])
@@ -51,36 +50,51 @@ def begin(out: Path, experiment: Experiment, samples: str) -> None:
     Raises:
         CorpuscleError: the data set has changed since the run was begun, or the folder cannot be written.
     """
-    if (out / SAMPLES).is_file() and (out / EXPERIMENT).is_file():
-        if (out / SAMPLES).read_text(encoding="utf-8") != samples:
-            raise CorpuscleError(
-                f"the images or labels have changed since {out} was begun; pass another --out, or restore the data"
-            )
-        return
-    write_text(out / SAMPLES, samples)
-    write_text(out / EXPERIMENT, tomli_w.dumps(plain_settings(experiment)))
+    if not (out / EXPERIMENT).is_file():
+        write_text(out / EXPERIMENT, tomli_w.dumps(plain_settings(experiment)))
+    if not (out / SAMPLES).is_file():
+        write_text(out / SAMPLES, samples)
+    elif (out / SAMPLES).read_text(encoding="utf-8") != samples:
+        raise CorpuscleError(
+            f"the images or labels have changed since {out} was begun; pass another --out, or restore the data"
+        )
 
 
 @contextlib.contextmanager
 def only_writer(out: Path, writes: bool = True) -> Iterator[None]:
-    """Hold the run folder for this process, if it writes at all.
+    """Make the run folder and hold it for this process, if it writes at all; a folder without a run is left as it was.
 
     Raises:
-        CorpuscleError: another training writes into it.
+        CorpuscleError: another training writes into it, or it cannot be written.
     """
-    if not writes or sys.platform == "win32":  # Windows has no such lock; the folder is then unguarded
+    if not writes:
         yield
+        return
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / ".lock").open("w")
+    try:
+        _hold(handle, out)
+        yield
+    finally:
+        handle.close()
+        if not (out / EXPERIMENT).is_file():
+            (out / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()
+
+
+def _hold(handle: IO[str], out: Path) -> None:
+    if sys.platform == "win32":  # Windows has no such lock; the folder is then unguarded
         return
     import fcntl
 
-    with disk_errors(out), (out / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CorpuscleError(
-                f"another training writes into {out} right now; wait for it, or pass another --out"
-            ) from None
-        yield
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CorpuscleError(
+            f"another training writes into {out} right now; wait for it, or pass another --out"
+        ) from None
 
 
 def plain_settings(experiment: Experiment) -> dict[str, Any]:
@@ -121,10 +135,6 @@ def read_json(path: Path) -> Any:
         ) from None
     except ValueError as error:
         raise CorpuscleError(f"{path} is not whole ({error}); train again or restore the file") from None
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(flatten(dict(values)))
 
 
 def _without_none(value: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Stages of a training and the learning rate at each step of them."""
+"""Stages of a training, how a net is fitted in them, and the learning rate at each step. Settings, so without torch."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from corpuscle.core.settings import Settings
 
@@ -16,14 +16,18 @@ class Stage(Settings):
     train: Literal["all", "head"] = Field(
         "all", description="what learns: every parameter, or the head on a frozen encoder"
     )
-    epochs: int = Field(40, ge=1, le=100_000, description="passes over the training part")
+    epochs: int = Field(
+        0, ge=0, le=100_000, description="passes over the training part; 0 chooses by the number of images"
+    )
     learning_rate: float = Field(0.002, gt=0.0, le=100.0, description="highest learning rate of the stage")
     schedule: Literal["cosine", "constant", "table"] = Field("cosine", description="course of the learning rate")
     warm_up: float = Field(
         2.0, ge=0.0, description="epochs in which the learning rate rises from zero in a straight line"
     )
     table: tuple[tuple[int, float], ...] = Field(
-        (), description="with schedule 'table': pairs of an epoch (from 1) and the learning rate from then on"
+        (),
+        validate_default=True,
+        description="with schedule 'table': pairs of an epoch (from 1) and the learning rate from then on",
     )
     views: int = Field(
         4, ge=1, le=64, description="with train 'head': augmented views whose features are computed once"
@@ -31,13 +35,33 @@ class Stage(Settings):
 
     @field_validator("table")
     @classmethod
-    def _in_order(cls, table: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float], ...]:
+    def _in_order(cls, table: tuple[tuple[int, float], ...], info: ValidationInfo) -> tuple[tuple[int, float], ...]:
+        if bool(table) != (info.data.get("schedule") == "table"):
+            raise ValueError("should be given with schedule 'table', and with no other schedule")
         epochs = [epoch for epoch, _ in table]
         if epochs != sorted(set(epochs)) or (epochs and epochs[0] != 1):
             raise ValueError("should start at epoch 1 and go up, as in [[1, 0.001], [11, 0.0003]]")
         if any(rate <= 0 for _, rate in table):
             raise ValueError("should have learning rates greater than 0")
         return table
+
+
+class FitPlan(Settings):
+    """How a net is fitted."""
+
+    batch_size: int = Field(32, ge=2, le=65_536, description="images an optimiser step, over all devices")
+    accumulate: int = Field(1, ge=1, le=1024, description="pieces a batch is computed in, to save memory")
+    label_smoothing: float = Field(0.1, ge=0.0, lt=1.0, description="share of the target spread over all classes")
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none", description="rare classes count more in the loss, or are drawn more often"
+    )
+    average: float = Field(
+        0.99, ge=0.0, lt=1.0, description="decay a step of the moving average of the weights; 0 is none"
+    )
+    clip_norm: float = Field(5.0, ge=0.0, description="longest gradient that is followed in full; 0 is any")
+    patience: int = Field(0, ge=0, description="epochs without improvement after which a stage ends early; 0 is never")
+    keep: Literal["best", "last"] = Field("best", description="which epoch's weights are kept, by the validation part")
+    save_every: float = Field(30.0, ge=0.0, description="seconds between checkpoints at the end of epochs, at least")
 
 
 def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:
@@ -52,7 +76,7 @@ def learning_rate(stage: Stage, step: int, steps_per_epoch: int) -> float:
     """
     if stage.schedule == "table":
         epoch = step // steps_per_epoch + 1
-        return next((rate for first, rate in reversed(stage.table) if first <= epoch), stage.learning_rate)
+        return next(rate for first, rate in reversed(stage.table) if first <= epoch)
     total = stage.epochs * steps_per_epoch
     rising = min(round(stage.warm_up * steps_per_epoch), total - 1)
     if step < rising:

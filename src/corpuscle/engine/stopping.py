@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ def listening(progress: Progress) -> Iterator[Callable[[], int]]:
         if came:
             raise KeyboardInterrupt
         came = number
-        progress.say("stopping: the state is saved at the next step")
+        with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
+            progress.say("stopping: the state is saved at the next step")
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0

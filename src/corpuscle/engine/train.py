@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ import torch
 from corpuscle.core.files import write_json
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import seed_for
+from corpuscle.core.stopped import Stopped
 from corpuscle.data.fingerprint import Normalisation, measure_normalisation
 from corpuscle.data.loader import Batch, Features, Images, Loader, Order
 from corpuscle.engine import run_folder
-from corpuscle.engine.checkpoint import State, load_state, restore_optimizer, save_state, under
+from corpuscle.engine.checkpoint import Loaded, State, laid_as, load_state, restore_optimizer, save_state
 from corpuscle.engine.dataset import Ready, ready
 from corpuscle.engine.device import Machine, choose_machine, processes
 from corpuscle.engine.environment import describe
@@ -35,6 +37,9 @@ from corpuscle.nets.weights import load_weights
 from corpuscle.nets.zoo import build, check_plan
 from corpuscle.tasks.classify import Classify
 from corpuscle.tasks.task import Task
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True)
@@ -72,17 +77,19 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
     """
     check_plan(experiment.net)
     machine = choose_machine(experiment.device)
-    progress = call.progress if machine.first else SILENT
-    with processes(machine):
+    call = call if machine.first else replace(call, progress=SILENT)
+    with processes(machine), run_folder.only_writer(out, machine.first):
         if machine.first:
             run_folder.check(out, experiment)
-            data = ready(path, experiment, progress)
+            data = ready(path, experiment, call.progress)
             run_folder.begin(out, experiment, data.samples())
-        machine.gathered(None)  # the first process fills the cache and makes the folder, the others follow
+        # the others wait here until the first process has filled the cache and made the folder
+        if machine.gathered((out / run_folder.METRICS).is_file())[0]:
+            call.progress.say(f"{out} is finished; name another --out to train again")
+            return out
         if not machine.first:
-            data = ready(path, experiment, progress)
-        with run_folder.only_writer(out, machine.first):
-            return Training.of(out, data, machine, replace(call, progress=progress)).run()
+            data = ready(path, experiment, call.progress)
+        return Training.of(out, data, machine, call).run()
 
 
 @dataclass
@@ -95,7 +102,8 @@ class Training:
     call: Call
     net: Net
     derived: Derived
-    state: State
+    state: State = field(default_factory=State)
+    clock: float = field(default_factory=time.perf_counter)  # when the state's seconds were last counted
 
     @classmethod
     def of(cls, out: Path, data: Ready, machine: Machine, call: Call) -> Training:
@@ -112,80 +120,87 @@ class Training:
         net = net.to(machine.device).to(memory_format=torch.channels_last)
         places = data.places("train")
         measured = measure_normalisation(data.canvases, places, experiment.seed)
-        derived = derive(experiment, data.size_why, machine, data.target_N[places], measured, published)
-        return cls(out, data, machine, call, net, derived, State())
+        derived = derive(experiment, data.why, machine, data.target_N[places], measured, published)
+        return cls(out, data, machine, call, net, derived)
 
     def run(self) -> Path:
         """Do what is left of the training, and everything after it."""
-        experiment, say = self.data.experiment, self.call.progress.say
-        if (self.out / run_folder.METRICS).is_file():
-            say(f"{self.out} is finished; name another --out to train again")
-            return self.out
+        stages, say = self.data.experiment.stages, self.call.progress.say
         resumed = self._resume()
         self._write_facts()
-        for reason in ("prepare.size", "device", "precision"):
+        for reason in ("prepare.size", "epochs", "device", "precision"):
             say("{}: {value} ({why})".format(reason, **self.derived.reasons[reason]))
         if resumed:
             say(f"going on from epoch {len(self.state.history) + 1}, step {self.state.place.step + 1}")
-        for number in range(self.state.place.stage, len(experiment.stages)):
-            self._stage(experiment.stages[number], resumed)
-            resumed = None
+        with listening(self.call.progress) as came:
+            for stage in stages[self.state.place.stage :]:
+                self._stage(stage, resumed, lambda: came() or self.call.stopping())
+                resumed = None
         if self.machine.first:
             self._finish()
         self.machine.gathered(None)
         return self.out
 
-    def _resume(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+    def _resume(self) -> Loaded | None:
         path = self.out / run_folder.CHECKPOINT
         if not path.is_file():
             return None
-        self.state, tensors, plain = load_state(path, self.machine.device)
-        self.net.load_state_dict(under("net", tensors, self.machine.device))
-        return tensors, plain
+        loaded = load_state(path)
+        self.state = loaded.state
+        self.net.load_state_dict(loaded.net)
+        if not self.machine.first:
+            self.state.running = {}  # the first process goes on with the sums of all
+        return loaded
 
-    def _stage(self, stage: Stage, resumed: tuple[dict[str, torch.Tensor], dict[str, Any]] | None) -> None:
+    def _stage(self, stage: Stage, resumed: Loaded | None, stopping: Callable[[], int]) -> None:
         """One stage, from where the state stands, and the step to the next."""
-        plan, seed, machine = self.data.experiment.fit, self.data.experiment.seed, self.machine
-        head_only = stage.train == "head"
+        work = self._work(stage, stopping)
+        if resumed:
+            now = work.net.state_dict()
+            self.state.average = {name: laid_as(now[name], value) for name, value in self.state.average.items()}
+            restore_optimizer(work.optimizer, resumed.optim)
+            work.scaler.load_state_dict(resumed.scaler or work.scaler.state_dict())
+        fit_stage(work, stage, self.data.experiment.fit, self.data.experiment.seed, self.state, self.machine)
+        self.net.load_state_dict(self.state.best_weights)
+        self.state.average = {}
+        self.state.at(stage=self.state.place.stage + 1, epoch=0, step=0)
+        self._save()
+        if signal := max(self.machine.gathered(stopping())):
+            raise Stopped(signal)
+
+    def _work(self, stage: Stage, stopping: Callable[[], int]) -> Work:
+        machine, head_only = self.machine, stage.train == "head"
         self.net.encoder.requires_grad_(not head_only)
         module = self.net.head if head_only else self.net
         optimizer = build_optimizer(self.data.experiment.optim, module)
         scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
-        if resumed:
-            restore_optimizer(optimizer, *resumed)
-            scaler.load_state_dict(resumed[1].get("scaler", {}))
+        return Work(
+            net=module,
+            whole=self.net,
+            prefix="head." if head_only else "",
+            task=self._task(),
+            train=self._loader("train", stage, stopping),
+            val=self._loader("val", stage, stopping) if len(self.data.places("val")) else None,
+            optimizer=optimizer,
+            scaler=scaler,
+            names_of=self._names,
+            save=lambda: self._save(optimizer, scaler),
+            log=self._log,
+            stopping=stopping,
+            progress=self.call.progress,
+        )
 
-        def write_state() -> None:
-            if machine.first:
-                self.out.joinpath("checkpoints").mkdir(exist_ok=True)
-                save_state(self.out / run_folder.CHECKPOINT, self.state, self.net, optimizer, scaler)
+    def _save(self, optimizer: Optimizer | None = None, scaler: Any = None) -> None:
+        """Write a checkpoint; between two stages there is neither optimiser nor scaler."""
+        now = time.perf_counter()
+        self.state.seconds += now - self.clock
+        self.clock = now
+        if self.machine.first:
+            save_state(self.out / run_folder.CHECKPOINT, self.state, self.net, optimizer, scaler)
 
-        def write_history() -> None:
-            if machine.first:
-                run_folder.write_log(self.out, self.state.history)
-
-        with listening(self.call.progress) as came:
-            work = Work(
-                net=module,
-                whole=self.net,
-                prefix="head." if head_only else "",
-                task=self._task(),
-                train=self._loader("train", stage),
-                val=self._loader("val", stage) if len(self.data.places("val")) else None,
-                optimizer=optimizer,
-                scaler=scaler,
-                name_of=self._names,
-                save=write_state,
-                log=write_history,
-                stopping=lambda: came() or self.call.stopping(),
-                progress=self.call.progress,
-            )
-            fit_stage(work, stage, plan, seed, self.state, machine)
-            self.net.load_state_dict(self.state.best_weights)
-            self.state.average = {}
-            self.state.at(stage=self.state.place.stage + 1, epoch=0, step=0)
-            optimizer.state.clear()  # the next stage begins with an optimiser of its own
-            write_state()
+    def _log(self) -> None:
+        if self.machine.first:
+            run_folder.write_log(self.out, self.state.history)
 
     def _task(self) -> Task:
         weight_K = None
@@ -199,14 +214,14 @@ class Training:
         augment = experiment.augment if varied else None
         return Images(self.data.canvases, self.data.target_N, mean_3, std_3, augment, experiment.seed)
 
-    def _loader(self, part: str, stage: Stage) -> Loader:
+    def _loader(self, part: str, stage: Stage, stopping: Callable[[], int]) -> Loader:
         """Batches of a part for a stage: of images, or of features where the encoder is frozen."""
         machine, places, learns = self.machine, self.data.places(part), part == "train"
         images = self._images(varied=learns)
         dataset: Images | Features = images
         if stage.train == "head":
             views = stage.views if learns else 1
-            dataset = frozen_features(self.net, images, places, views, machine, self.call.progress)
+            dataset = frozen_features(self.net, images, places, views, machine, self.call.progress, stopping)
         pin = machine.device.type == "cuda"
         if not learns:
             order = Order(places[machine.rank :: machine.world], max(self.derived.batch_size, 32))
@@ -220,8 +235,7 @@ class Training:
 
     def _names(self, batch: Batch) -> str:
         images = self.data.table.frame["image"]
-        names = [images[int(place)] for place in batch.place_N]
-        return f"epoch {len(self.state.history) + 1}, step {self.state.place.step + 1} ({', '.join(names)})"
+        return ", ".join(images[int(place)] for place in batch.place_N)
 
     def _write_facts(self) -> None:
         """What is known before the first step."""
@@ -235,7 +249,7 @@ class Training:
 
     def _finish(self) -> None:
         """Judge the best weights on the parts that were held out, and write all that use needs."""
-        experiment, started = self.data.experiment, time.perf_counter()
+        experiment = self.data.experiment
         parts = {}
         for part in ("val", "test"):
             places = self.data.places(part)
@@ -246,11 +260,12 @@ class Training:
         temperature = choose_temperature(parts)
         card = save(self.out, self.net, self._card(temperature))
         environment = run_folder.read_json(self.out / run_folder.ENVIRONMENT)
-        environment["seconds"] = round(self.state.seconds + time.perf_counter() - started, 1)
+        environment["seconds"] = round(self.state.seconds + time.perf_counter() - self.clock, 1)
         environment["weights_digest"] = card.weights_digest
         write_json(self.out / run_folder.ENVIRONMENT, environment)
-        run_folder.write_log(self.out, self.state.history)
+        self._log()
         write_scores(self.out, parts, self.data.table.classes, experiment.score, experiment.seed, temperature)
+        shutil.rmtree((self.out / run_folder.CHECKPOINT).parent, ignore_errors=True)  # nobody goes on from the end
 
     def _card(self, temperature: float) -> Card:
         experiment, normal = self.data.experiment, self.derived.normalisation

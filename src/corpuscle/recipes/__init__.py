@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from corpuscle.core.errors import CorpuscleError, nearest
-from corpuscle.core.settings import read_toml, resolve
+from corpuscle.core.settings import flatten, read_toml, resolve
 from corpuscle.engine.experiment import Experiment
+from corpuscle.engine.schedule import Stage
 from corpuscle.recipes.default import default
 from corpuscle.recipes.fundus import fundus
 from corpuscle.recipes.leukemia import leukemia
 
+PER_STAGE = ("epochs", "learning_rate")
 RECIPES = {"default": default, "fundus": fundus, "leukemia": leukemia}
 
 
@@ -34,29 +36,30 @@ def compose(
     """
     if recipe not in RECIPES:
         raise CorpuscleError(f"'{recipe}' is not a recipe. {nearest(recipe, RECIPES)}")
-    base, plain = RECIPES[recipe](), Experiment()
-    _, origins = resolve(plain, {})
-    start, same = _flat(base), _flat(plain)
-    origins = {key: "default" if same.get(key) == value else f"recipe {recipe}" for key, value in start.items()}
+    base = RECIPES[recipe]()
+    plain, chosen = _flat(Experiment()), _flat(base)
+    origins = {key: "default" if plain.get(key) == value else f"recipe {recipe}" for key, value in chosen.items()}
     layers: dict[str, Mapping[str, Any]] = {}
     if file is not None:
         layers[f"file {file}"] = read_toml(file)
-    layers["flag"] = _per_stage(dict(flags or {}), base)
+    flags = dict(flags or {})
+    per_stage = {name: flags.pop(name) for name in PER_STAGE if name in flags}
+    layers["flag"] = flags
+    stages = resolve(base, layers)[0].stages  # a file may have other stages than the recipe
+    layers["flag"] = flags | _per_stage(per_stage, stages)
     experiment, came = resolve(base, layers)
     return experiment, {key: origins.get(key, layer) if layer == "default" else layer for key, layer in came.items()}
 
 
-def _per_stage(flags: dict[str, Any], base: Experiment) -> dict[str, Any]:
+def _per_stage(values_of: Mapping[str, Sequence[Any]], stages: Sequence[Stage]) -> dict[str, Any]:
     """Turn one value a stage into a value for each stage's own key."""
-    for name in ("epochs", "learning_rate"):
-        values = flags.pop(name, None)
-        if values is None:
-            continue
-        if len(values) != len(base.stages):
-            trained = ", ".join(f"{place + 1}: {stage.train}" for place, stage in enumerate(base.stages))
-            example = ",".join(str(getattr(stage, name)) for stage in base.stages)
+    flags: dict[str, Any] = {}
+    for name, values in values_of.items():
+        if len(values) != len(stages):
+            trained = ", ".join(f"{place + 1}: {stage.train}" for place, stage in enumerate(stages))
+            example = ",".join(str(getattr(stage, name)) for stage in stages)
             raise CorpuscleError(
-                f"expected {len(base.stages)} values of {name}, one a stage ({trained}), got {len(values)}; "
+                f"expected {len(stages)} values of {name}, one a stage ({trained}), got {len(values)}; "
                 f"for example {example}"
             )
         flags |= {f"stages.{place}.{name}": value for place, value in enumerate(values)}
@@ -64,6 +67,4 @@ def _per_stage(flags: dict[str, Any], base: Experiment) -> dict[str, Any]:
 
 
 def _flat(experiment: Experiment) -> dict[str, Any]:
-    from corpuscle.core.settings import flatten
-
     return dict(flatten(experiment.model_dump(mode="json")))

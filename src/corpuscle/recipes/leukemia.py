@@ -6,9 +6,8 @@ from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.sources import SourcePlan
 from corpuscle.data.transforms import AugmentPlan
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.fit import FitPlan
 from corpuscle.engine.optim import OptimPlan
-from corpuscle.engine.schedule import Stage
+from corpuscle.engine.schedule import FitPlan, Stage
 
 
 def leukemia() -> Experiment:

@@ -50,8 +50,10 @@ def no_such_path(path: Path) -> CorpuscleError:
         path, parent = parent, parent.parent
     inside = listing(parent)
     names = [*inside.folders, *inside.files]
-    hint = f"{nearest(path.name, names)} (in {parent})" if names else f"{parent} is empty"
-    return CorpuscleError(f"{path} does not exist; {hint}")
+    if not names:
+        return CorpuscleError(f"{path} does not exist; {parent} is empty")
+    hint = nearest(path.name, names).replace("Known:", "there are")
+    return CorpuscleError(f"{path} does not exist; {hint} (in {parent})")
 
 
 def _layout_of_folder(path: Path) -> str:

@@ -1,0 +1,85 @@
+"""Paired differences between runs, from their saved predictions."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.engine.differences import differences
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the predictions of a run of two classes that is right on some images."""
+
+    def run(name, right, images=None, classes=("a", "b"), labels=None):
+        images = images or [f"{number:03d}" for number in range(len(right))]
+        labels = labels or [classes[number % len(classes)] for number in range(len(right))]
+        rows = []
+        for image, label, hit in zip(images, labels, right, strict=True):
+            said = label if hit else next(other for other in classes if other != label)
+            probs = {f"p_{c}": 0.9 if c == said else 0.1 / (len(classes) - 1) for c in classes}
+            rows.append({"image": image, "label": label, "split": "test", "group": None, "prediction": said, **probs})
+        folder = tmp_path / name
+        folder.mkdir()
+        pl.DataFrame(rows, schema_overrides={"group": pl.String}).write_csv(folder / "predictions.csv")
+        return folder
+
+    return run
+
+
+def test_a_difference_is_the_first_less_the_second_on_the_same_images(write):
+    runs = {"good": write("good", [True] * 36 + [False] * 4), "poor": write("poor", [True] * 20 + [False] * 20)}
+    accuracy, balanced = differences(runs, "test")
+    assert (accuracy.name, accuracy.a, accuracy.b) == ("accuracy", "good", "poor")
+    assert accuracy.score.value == pytest.approx(0.4)
+    assert 0 < accuracy.score.low < 0.4 < accuracy.score.high
+    assert (accuracy.score.n, accuracy.score.groups) == (40, 40)
+    assert balanced.name == "balanced_accuracy"
+
+
+def test_pairing_is_narrower_than_two_samples_and_exact_for_a_twin(write):
+    right = [True, False] * 20
+    twins = {"a": write("a", right), "b": write("b", right)}
+    score = differences(twins, "test", ("accuracy",))[0].score
+    assert (score.value, score.low, score.high) == (0, 0, 0)
+
+
+def test_only_common_images_count_whatever_their_order(write):
+    images = [f"{number:03d}" for number in range(40)]
+    first = write("first", [True] * 40, images)
+    second = write("second", [True] * 10 + [False] * 20, images[39:9:-1], labels=["b", "a"] * 15)
+    found = differences({"first": first, "second": second}, "test", ("accuracy",))[0]
+    assert found.score.n == 30
+    assert found.score.value == pytest.approx(20 / 30)
+
+
+def test_every_pair_is_compared_and_strangers_are_left_out(write):
+    runs = {name: write(name, [True] * 8) for name in "abc"} | {"d": write("d", [True] * 4, list("wxyz"))}
+    assert [(one.a, one.b) for one in differences(runs, "test", ("accuracy",))] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert differences(runs, "val") == []
+
+
+def test_other_labels_for_the_same_images_are_refused(write):
+    runs = {"a": write("a", [True] * 4), "b": write("b", [True] * 4, labels=list("bbbb"))}
+    with pytest.raises(CorpuscleError, match="a and b have other labels for the same images; compare runs on the same"):
+        differences(runs, "test")
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("b", "a")])
+def test_other_classes_are_refused(write, classes):
+    labels = list("abab")
+    runs = {"a": write("a", [True] * 4, labels=labels), "b": write("b", [True] * 4, classes=classes, labels=labels)}
+    with pytest.raises(
+        CorpuscleError, match=r"a and b know other classes \(a, b; .*\); compare runs on the same classes"
+    ):
+        differences(runs, "test")
+
+
+def test_a_run_that_is_not_finished_is_named(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(
+        CorpuscleError, match=r"expected a finished run, .*run has no predictions\.csv; train it to the"
+    ):
+        differences({"a": tmp_path / "run", "b": tmp_path / "run"}, "test")

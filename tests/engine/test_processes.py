@@ -1,0 +1,66 @@
+"""Two processes that torchrun starts train as one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import time
+
+import pytest
+
+from corpuscle.engine.run_folder import CHECKPOINT, LOG
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 240
+TWO = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+STAGES = [{"train": "head", "epochs": 1, "views": 2, "warm_up": 0}, {"train": "all", "epochs": 3}]
+
+
+def ended(process):
+    out, error = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, error
+
+
+def log(run):
+    with (run / LOG).open() as file:
+        return [
+            {name: value for name, value in row.items() if name not in ("seconds", "images_per_second", "data_wait")}
+            for row in csv.DictReader(file)
+        ]
+
+
+@pytest.fixture(scope="module")
+def words(command, cells):
+    """The command under torchrun."""
+    return lambda out, *more: TWO + command(cells, out, "--set", f"stages={json.dumps(STAGES)}", *more)
+
+
+@pytest.fixture
+def both(launch, words, tmp_path):
+    """A run by two processes that nobody stopped."""
+    code, _, error = ended(launch(words(tmp_path / "both")))
+    assert code == 0, error
+    return tmp_path / "both"
+
+
+def test_two_processes_agree_and_a_stop_between_changes_nothing(launch, words, both, digest, tmp_path):
+    assert json.loads((both / "environment.json").read_text())["processes"] == 2
+    assert [row["train"] for row in log(both)] == ["head", "all", "all", "all"]
+
+    more = ("--set", "fit.save_every=0")
+    process = launch(words(tmp_path / "run", *more))
+    until = time.monotonic() + PATIENCE_S
+    while not (tmp_path / "run" / CHECKPOINT).is_file():
+        assert process.poll() is None and time.monotonic() < until, process.communicate()
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    code, _, error = ended(process)
+    assert code != 0
+    assert (tmp_path / "run" / CHECKPOINT).is_file(), error
+    code, _, error = ended(launch(words(tmp_path / "run", *more)))
+    assert code == 0, error
+    assert "going on from epoch" in error
+    assert digest(tmp_path / "run") == digest(both)
+    assert log(tmp_path / "run") == log(both)
