@@ -1,7 +1,7 @@
 """Corpuscle's side: `corpuscle.api.train` as everyone calls it, watched from outside through its progress.
 
 Prints one line of JSON an epoch, as plain.py does, and leaves `timings.json` in the run folder: the seconds of each
-thing that was done, by the title its progress bar has, and of the whole call.
+thing that was done, with the title and the total that its progress bar has, and of the whole call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Watch(Progress):
     def __init__(self, turns: bool) -> None:
         super().__init__(shown=False)
         self.turns = turns
-        self.seconds: dict[str, float] = {}
+        self.done: list[dict[str, Any]] = []
         self.epoch: dict[str, Any] = {}
 
     def track(self, items: Iterable[T], title: str, total: int, done: int = 0, per_item: int = 1) -> Iterator[T]:
@@ -40,7 +40,7 @@ class Watch(Progress):
         for count, item in enumerate(items, start=1):  # noqa: B007 (the last count is the number of steps)
             yield item
         seconds = time.perf_counter() - started
-        self.seconds[title] = self.seconds.get(title, 0.0) + seconds
+        self.done.append({"title": title, "total": total, "seconds": seconds})
         if title.startswith("epoch "):
             number = int(title.removeprefix("epoch "))
             self.epoch = {"epoch": number, "seconds": seconds, "steps": count, "images": count * per_item}
@@ -73,8 +73,8 @@ def main() -> None:
     settings = dict(parse_assignment(text) for text in options.set)
     watch, started = Watch(options.turns), time.perf_counter()
     run = api.train(options.data, recipe=options.recipe, out=options.out, settings=settings, progress=watch)
-    watch.seconds["everything"] = time.perf_counter() - started
-    (run.folder / "timings.json").write_text(json.dumps(watch.seconds, indent=2))
+    watch.done.append({"title": "everything", "total": 1, "seconds": time.perf_counter() - started})
+    (run.folder / "timings.json").write_text(json.dumps(watch.done, indent=2))
 
 
 if __name__ == "__main__":

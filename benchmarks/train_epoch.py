@@ -14,12 +14,12 @@ from pathlib import Path
 from record import Record, Side, arguments, chosen, clean_environment, linked_part, spread, take_turns, workplace
 
 TARGETS = {"resnet18": 2.8, "resnet50": 3.2}
-IMAGES = {"resnet18": 224, "resnet50": 96}
+IMAGES = {"resnet18": 160, "resnet50": 64}
 
 
 def measure(model: str, options: argparse.Namespace, record: Record) -> None:
     """Train one model on both sides and record what was measured."""
-    images = 32 if options.quick else options.images or IMAGES.get(model, 96)
+    images = 32 if options.quick else options.images or IMAGES.get(model, 64)
     repeats = 2 if options.quick else options.repeats
     size, batch = (32, 8) if options.quick else (options.size, options.batch)
     with workplace() as place:
@@ -68,7 +68,7 @@ def main() -> None:
     """Measure each model."""
     parser = arguments(__doc__, data="pbc")
     parser.add_argument("--models", nargs="+", default=list(TARGETS))
-    parser.add_argument("--images", type=int, help="of the training part (224 for resnet18, 96 for the others)")
+    parser.add_argument("--images", type=int, help="of the training part (160 for resnet18, 64 for the others)")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5, help="epochs that count")

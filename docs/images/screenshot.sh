@@ -18,7 +18,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 "${CHROMIUM:-chromium}" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
     --user-data-dir="$scratch/profile" --hide-scrollbars --force-device-scale-factor=1 \
-    --window-size="1000,${HEIGHT:-1600}" --screenshot="$scratch/page.png" "file://$scratch/report.html" \
+    --window-size="1000,${HEIGHT:-1560}" --screenshot="$scratch/page.png" "file://$scratch/report.html" \
     2>"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
 
 # 256 colours keep the file small

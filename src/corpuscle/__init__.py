@@ -1,6 +1,13 @@
 """Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
 
-The verbs of the command line, as functions: `corpuscle.train("cells/", out="runs/cells")`.
+The verbs of the command line, as functions:
+
+    import corpuscle
+
+    print("\\n".join(corpuscle.inspect("cells").lines()))
+    run = corpuscle.train("cells", out="runs/cells", settings={"prepare.size": 64, "epochs": 3})
+    print(run.scores)
+    print(corpuscle.predict(run, "cells/monocyte/*.png").table)
 """
 
 from __future__ import annotations

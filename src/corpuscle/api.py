@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from corpuscle.engine.predict import Predicted, Predictor
     from corpuscle.report.compare import Comparison
 
-PathLike = str | Path
+PathLike = str | os.PathLike[str]
 Values = Mapping[str, Any]
 
 
@@ -37,9 +38,12 @@ USE = "data.", "score.views", "device.name"  # settings that the use of a run kn
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run or evaluation, read from its folder."""
+    """A finished run or evaluation, read from its folder; wherever a run's path is wanted, it stands for it."""
 
     folder: Path
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -191,8 +195,6 @@ def train(
 
 def run_after(folder: Path) -> Run:
     """Write the report of what has just been computed, in the first process alone."""
-    import os
-
     if int(os.environ.get("RANK", 0)) == 0:
         report(folder)
     return Run(folder)
@@ -257,7 +259,7 @@ def predict(
     from corpuscle.data.sources.images import list_images
     from corpuscle.engine.predict import write_table
 
-    named = [Path(name) for name in ([images] if isinstance(images, str | Path) else images)]
+    named = [Path(name) for name in ([images] if isinstance(images, str | os.PathLike) else images)]
     if out is not None:
         check_place(Path(out), (".csv", ".parquet"), inputs=named)
     settled = _settled(Experiment(), settings, *USE)
@@ -278,7 +280,7 @@ def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None)
     from corpuscle.report.compare import Difference, compare_runs, write_comparison
     from corpuscle.report.run_data import find_runs
 
-    named = [runs] if isinstance(runs, str | Path) else list(runs)
+    named = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
     folders = [folder for name in named for folder in find_runs(Path(name))]
     plain = compare_runs(folders)
     by_name = dict(zip(plain.scores, folders, strict=True))

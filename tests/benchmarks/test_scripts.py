@@ -28,7 +28,7 @@ def scripts():
         yield pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.name in IMPORTS_TORCH else ())
 
 
-@pytest.mark.parametrize("path", scripts())
+@pytest.mark.parametrize("path", list(scripts()))
 def test_a_script_explains_itself(path):
     done = subprocess.run([sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]

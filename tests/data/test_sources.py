@@ -262,8 +262,8 @@ def test_columns_that_are_not_there_are_faults_with_those_that_are(tmp_path):
     ]
     assert faults(path, image_column="pictures", label_column="diagnosis", group_column="patient") == [
         "all.csv: no column 'pictures'; Did you mean picture? (--set data.image_column=NAME)",
-        "all.csv: no column 'diagnosis'; Known: picture, kind (--set data.label_column=NAME)",
-        "all.csv: no column 'patient'; Known: picture, kind (--set data.group_column=NAME)",
+        "all.csv: no column 'diagnosis'; there are picture, kind (--set data.label_column=NAME)",
+        "all.csv: no column 'patient'; there are picture, kind (--set data.group_column=NAME)",
     ]
 
 

@@ -118,9 +118,10 @@ def command() -> Callable[..., list[str]]:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """Of processes that are started: quiet, one thread each."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TERM": "dumb"}
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of processes that are started: one thread each, and imports compiled once for all of them."""
+    compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("compiled")), "PYTHONDONTWRITEBYTECODE": ""}
+    return {**os.environ, **compiled, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TERM": "dumb"}
 
 
 @pytest.fixture

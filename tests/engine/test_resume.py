@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -142,3 +146,26 @@ def test_a_finished_run_needs_its_checkpoint_no_more(fit, tmp_path):
     assert (tmp_path / "run" / CHECKPOINT).is_file()
     fit(tmp_path / "run")
     assert not (tmp_path / "run" / CHECKPOINT).parent.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_reaches_the_loader_processes_too_loses_nothing(fit, digest, unbroken, tmp_path, number):
+    """As a terminal or a batch system sends it: to every process of the group."""
+    asked = itertools.count()
+
+    def stopping():
+        if next(asked) != 1:
+            return 0
+        children = multiprocessing.active_children()
+        assert len(children) == 2
+        for child in children:
+            os.kill(child.pid, number)
+        time.sleep(0.3)
+        return number
+
+    stages = [{"epochs": 3}]
+    with pytest.raises(Stopped):
+        fit(tmp_path / "run", Call({}, stopping=stopping), stages=stages, device__workers=2)
+    assert load_state(tmp_path / "run" / CHECKPOINT).state.place == Place(0, 0, 2)
+    fit(tmp_path / "run", stages=stages, device__workers=2)
+    assert digest(tmp_path / "run") == digest(unbroken(stages=stages))

@@ -15,7 +15,7 @@ from corpuscle.engine.run_folder import CHECKPOINT, LOG, METRICS, WEIGHTS
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 240
-EPOCHS = ("-e", "40", "--set", "fit.save_every=0")
+EPOCHS = ("-e", "20", "--set", "fit.save_every=0")
 
 
 def ended(process):
@@ -36,7 +36,7 @@ def wait_for_epochs(run, process, count):
 
 @pytest.fixture(scope="module")
 def whole(fit, tmp_path_factory):
-    return fit(tmp_path_factory.mktemp("signals") / "whole", epochs=[40], fit__save_every=0)
+    return fit(tmp_path_factory.mktemp("signals") / "whole", epochs=[20], fit__save_every=0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -56,8 +56,6 @@ def test_a_signal_saves_and_the_same_command_goes_on(launch, command, cells, dig
     assert "going on from epoch " in error
     assert "report: " in out
     assert digest(tmp_path / "run") == digest(whole)
-    code, out, error = ended(launch(words))
-    assert (code, "is finished; name another --out to train again" in error) == (0, True)
 
 
 def test_killed_in_the_middle_it_goes_on_from_the_last_epoch(launch, command, cells, digest, whole, tmp_path):

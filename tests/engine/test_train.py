@@ -140,7 +140,7 @@ def test_a_bad_image_among_many_is_set_aside_by_name(fit, cells, tmp_path):
     run = fit(tmp_path / "run", Call({}, progress=listener), path=folder, guard__max_faulty=0.02)
     assert [line for line in listener.lines if line.startswith(f"set aside: monocyte/{bad.name}: ")]
     assert bad.name not in (run / "predictions.csv").read_text()
-    with pytest.raises(DataFault, match=r"1 of 60 images: cannot be read, more than the 1% a run goes on without"):
+    with pytest.raises(DataFault, match=r"1 of 60 images: cannot be read, more than the 1 % a run goes on without"):
         fit(tmp_path / "other", path=folder)
     assert not (tmp_path / "other").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,8 @@ def train(
 
     command, progress = options.typed(), options.progress()
     run = api.train(path, recipe=recipe, out=out, file=config, settings=settings, command=command, progress=progress)
-    options.say_result(run)
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
+        options.say_result(run)
 
 
 def _show(recipe: str, config: Path | None, settings: dict[str, Any]) -> None:

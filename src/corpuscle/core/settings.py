@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from corpuscle.core.errors import CorpuscleError, nearest
 
@@ -18,6 +19,15 @@ class Settings(BaseModel):
     """A frozen record of documented choices; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_unsets(cls, values: Any) -> Any:
+        """`none` unsets what may be unset; elsewhere it is a word, as in `augment.flip=none`."""
+        if not isinstance(values, Mapping):
+            return values
+        optional = {name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)}
+        return {name: None if name in optional and value == "none" else value for name, value in values.items()}
 
 
 S = TypeVar("S", bound=Settings)
@@ -126,7 +136,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), json.loads(value)
     except ValueError:
-        return key.strip(), {"none": None, "None": None, "True": True, "False": False}.get(value, value)
+        return key.strip(), {"None": None, "True": True, "False": False}.get(value, value)
 
 
 def _get(values: Any, key: str) -> Any:
@@ -152,9 +162,14 @@ def _put(values: Any, key: str, value: Any, known: list[str]) -> None:
 
 
 def _nearest_setting(key: str, known: list[str], values: Any) -> str:
+    inside = [name for name in known if name.startswith(f"{key}.")]
+    if inside:
+        return f"It is a section, set one of {', '.join(inside)}"
     hint = nearest(key, known)
-    if hint.startswith("Known:"):  # try the last word alone: `epochs` for `stages.0.epochs`
-        same = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+    if hint.startswith("Known:"):  # try the last word alone: `epoch` for `stages.0.epochs`
+        last_of = {name: name.rsplit(".", 1)[-1] for name in known}
+        close = difflib.get_close_matches(key.rsplit(".", 1)[-1], set(last_of.values()), n=1, cutoff=0.8)
+        same = [name for name, last in last_of.items() if last in close]
         if same:
             hint = f"Did you mean {' or '.join(same[:3])}?"
     if hint.startswith("Did you mean") and " or " not in hint:

@@ -73,7 +73,7 @@ def check_faults(table: Table, findings: Audit, plan: GuardPlan) -> None:
     if bad > plan.max_faulty * total:
         summary = Fault(
             f"{bad} of {total} images",
-            f"cannot be read, more than the {plan.max_faulty:.0%} a run goes on without",
+            f"cannot be read, more than the {plan.max_faulty * 100:g} % a run goes on without",
             f"mend or remove them, or pass --set guard.max_faulty={-(-bad * 100 // total) / 100:g}",
         )
         raise DataFault([summary, *findings.faults])

@@ -8,10 +8,12 @@ and given its own when complete, so it may be killed at any moment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,8 +31,10 @@ from corpuscle.data.prepare import PreparePlan, prepare
 from corpuscle.data.readers.image import ReadPlan, decode
 from corpuscle.data.table import Table
 
-FORMAT = 1  # raise when the same file would give other pixels than before
+FORMAT = 2  # raise when the same file would give other pixels than before
 AT_ONCE = 512
+ROWS, CANVASES = "rows.parquet", "canvas.npy"
+ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
 SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
 LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
 
@@ -121,21 +125,17 @@ def survey(
     digests = list(progress.track(_in_threads(_digest, paths), "looking for changed files", len(paths)))
     key = digest_of("\n".join([str(FORMAT), preparation.model_dump_json(), read.model_dump_json(), *digests]).encode())
     folder = cache_folder() / key
-    if not (folder / "rows.parquet").is_file():
-        need = len(paths) * preparation.size**2 * 3
-        try:
+    try:
+        if not (folder / ROWS).is_file():
+            need = len(paths) * preparation.size**2 * 3
             folder.parent.mkdir(parents=True, exist_ok=True)
             _make_room(folder.parent, need)
-            if shutil.disk_usage(folder.parent).free < need * SPARE_DISK:
-                progress.say(f"the disk has no room for a cache of {need / 1e9:.1f} GB; images are decoded each time")
-                return _without_cache(paths, read, preparation, progress)
             _fill_either(folder, paths, read, preparation, progress)
-        except OSError as error:
-            progress.say(f"no cache in {folder.parent} ({error.strerror}); images are decoded each time")
-            return _without_cache(paths, read, preparation, progress)
-    with contextlib.suppress(OSError):
         os.utime(folder)
-    return Survey(pl.read_parquet(folder / "rows.parquet"), np.load(folder / "canvas.npy", mmap_mode="r"), cached=True)
+        return Survey(pl.read_parquet(folder / ROWS), np.load(folder / CANVASES, mmap_mode="r"), cached=True)
+    except OSError as error:
+        progress.say(f"no cache in {folder.parent} ({error.strerror}); images are decoded each time")
+        return _without_cache(paths, read, preparation, progress)
 
 
 def cache_folder() -> Path:
@@ -185,19 +185,27 @@ def _fill(
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         shape = len(paths), preparation.size, preparation.size, 3
-        canvas_NSSC = np.lib.format.open_memmap(part / "canvas.npy", mode="w+", dtype=dtype, shape=shape)
+        canvas_NSSC = np.lib.format.open_memmap(part / CANVASES, mode="w+", dtype=dtype, shape=shape)
+        _reserve(part / CANVASES)
 
         def put(place: int, canvas_SSC: np.ndarray) -> None:
             canvas_NSSC[place] = as_depth(canvas_SSC, dtype)
 
         rows = list(_look_at(paths, read, preparation, progress, put))
         canvas_NSSC.flush()
-        _frame(rows).write_parquet(part / "rows.parquet")
-        sync(part / "rows.parquet")
+        _frame(rows).write_parquet(part / ROWS)
+        sync(part / ROWS)
         with contextlib.suppress(OSError):  # another run was first: its content is the same
             part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _reserve(path: Path) -> None:
+    """Take the file's room on the disk now: a memory map that finds none later kills the process."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with path.open("r+b") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
 
 def _look_at(
@@ -261,7 +269,25 @@ def _in_threads(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[An
 
 
 def _make_room(folder: Path, need: int) -> None:
-    kept = sorted((p for p in folder.iterdir() if (p / "rows.parquet").is_file()), key=lambda p: p.stat().st_mtime)
-    sizes = {path: (path / "canvas.npy").stat().st_size for path in kept}
+    """Drop what nobody uses, and see that the disk has room.
+
+    Raises:
+        OSError: it has none even so.
+    """
+    with contextlib.suppress(OSError):  # another process is at the same
+        _drop_unused(folder, need)
+    if shutil.disk_usage(folder).free < need * SPARE_DISK:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _drop_unused(folder: Path, need: int) -> None:
+    """Drop what killed runs have left, and the longest unused canvases beyond the limit."""
+    for left in [path for path in folder.glob(".*.*") if path.is_dir()]:
+        if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
+    kept = sorted((path for path in folder.iterdir() if (path / ROWS).is_file()), key=lambda path: path.stat().st_mtime)
+    sizes = {path: (path / CANVASES).stat().st_size for path in kept}
     while kept and sum(sizes[path] for path in kept) + need > LIMIT_BYTES:
-        shutil.rmtree(kept.pop(0), ignore_errors=True)
+        oldest = kept.pop(0)
+        dropped = oldest.rename(oldest.with_name(f".{oldest.name}.dropped"))  # at once: half of one is none
+        shutil.rmtree(dropped, ignore_errors=True)

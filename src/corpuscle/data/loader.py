@@ -101,7 +101,7 @@ class Images(Dataset[Batch]):
                 warp(canvas_SSC, draw_warp(plan, len(canvas_SSC), rng), stored_NSSC[row])
                 colour_34 = draw_colour(plan, rng)
             colour_N34[row] = normalised(colour_34, self.mean_3, self.std_3, full)
-        place_N = np.asarray(places, dtype=np.int64)
+        place_N = np.array(places, dtype=np.int64)
         target_N = torch.from_numpy(self.target_N[place_N])
         return Batch(torch.from_numpy(stored_NSSC), torch.from_numpy(colour_N34), target_N, torch.from_numpy(place_N))
 
@@ -124,7 +124,7 @@ class Features(Dataset[Batch]):
         epoch, places = key
         rows = [self.row_of[int(place)] for place in places]
         features_NC = self.features_VNC[epoch % len(self.features_VNC)][rows]
-        place_N = np.asarray(places, dtype=np.int64)
+        place_N = np.array(places, dtype=np.int64)
         target_N = torch.from_numpy(self.target_N[place_N])
         return Batch(features_NC, torch.zeros(len(rows), 3, 4), target_N, torch.from_numpy(place_N))
 
@@ -194,6 +194,7 @@ class Loader:
             num_workers=workers,
             pin_memory=self.pin,
             worker_init_fn=_one_thread if workers else None,
+            generator=torch.Generator(),  # else it would draw from the process's own
         )
 
 
@@ -204,5 +205,5 @@ def _one_thread(worker: int) -> None:
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides when to stop
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the main process decides when to stop, and tells its loaders
+        signal.signal(number, signal.SIG_IGN)

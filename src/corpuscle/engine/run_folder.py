@@ -70,6 +70,7 @@ def only_writer(out: Path, writes: bool = True) -> Iterator[None]:
     if not writes:
         yield
         return
+    made = [path for path in (out, *out.parents) if not path.exists()]
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         handle = (out / ".lock").open("w")
@@ -81,7 +82,8 @@ def only_writer(out: Path, writes: bool = True) -> Iterator[None]:
         if not (out / EXPERIMENT).is_file():
             (out / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
-                out.rmdir()
+                for path in made:
+                    path.rmdir()
 
 
 def _hold(handle: IO[str], out: Path) -> None:

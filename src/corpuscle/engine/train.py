@@ -79,17 +79,20 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
     machine = choose_machine(experiment.device)
     call = call if machine.first else replace(call, progress=SILENT)
     with processes(machine), run_folder.only_writer(out, machine.first):
+        finished = (out / run_folder.METRICS).is_file()
         if machine.first:
             run_folder.check(out, experiment)
             data = ready(path, experiment, call.progress)
-            run_folder.begin(out, experiment, data.samples())
+            training = None if finished else Training.of(out, data, machine, call)
+            run_folder.begin(out, experiment, data.samples())  # last: what cannot be trained leaves nothing behind
         # the others wait here until the first process has filled the cache and made the folder
-        if machine.gathered((out / run_folder.METRICS).is_file())[0]:
+        if machine.gathered(finished)[0]:
             call.progress.say(f"{out} is finished; name another --out to train again")
             return out
         if not machine.first:
-            data = ready(path, experiment, call.progress)
-        return Training.of(out, data, machine, call).run()
+            training = Training.of(out, ready(path, experiment, call.progress), machine, call)
+        assert training is not None
+        return training.run()
 
 
 @dataclass

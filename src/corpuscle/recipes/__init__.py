@@ -51,16 +51,16 @@ def compose(
     return experiment, {key: origins.get(key, layer) if layer == "default" else layer for key, layer in came.items()}
 
 
-def _per_stage(values_of: Mapping[str, Sequence[Any]], stages: Sequence[Stage]) -> dict[str, Any]:
+def _per_stage(values_of: Mapping[str, Any], stages: Sequence[Stage]) -> dict[str, Any]:
     """Turn one value a stage into a value for each stage's own key."""
     flags: dict[str, Any] = {}
-    for name, values in values_of.items():
+    for name, given in values_of.items():
+        values = given if isinstance(given, list | tuple) else [given]
         if len(values) != len(stages):
             trained = ", ".join(f"{place + 1}: {stage.train}" for place, stage in enumerate(stages))
             example = ",".join(str(getattr(stage, name)) for stage in stages)
             raise CorpuscleError(
-                f"expected {len(stages)} values of {name}, one a stage ({trained}), got {len(values)}; "
-                f"for example {example}"
+                f"{name} expects a value for each stage ({trained}), got {len(values)}; for example {example}"
             )
         flags |= {f"stages.{place}.{name}": value for place, value in enumerate(values)}
     return flags

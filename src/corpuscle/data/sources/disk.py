@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.data.readers.image import IMAGE_SUFFIXES
 
 LEFT_BY_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
@@ -68,6 +68,19 @@ def listing(folder: Path) -> Listing:
     except OSError as error:
         raise CorpuscleError(f"{folder} cannot be listed ({error.strerror}); name a folder you may read") from error
     return Listing(tuple(sorted(folders)), tuple(sorted(files)))
+
+
+def no_such_path(path: Path) -> CorpuscleError:
+    """The error for a path that is not there, with the names most like it that are."""
+    parent = path.parent
+    while not parent.is_dir():
+        path, parent = parent, parent.parent
+    inside = listing(parent)
+    names = [*inside.folders, *inside.files]
+    if not names:
+        return CorpuscleError(f"{path} does not exist; {parent} is empty")
+    hint = nearest(path.name, names).replace("Known:", "there are")
+    return CorpuscleError(f"{path} does not exist; {hint} (in {parent})")
 
 
 def files_under(folder: Path) -> Iterator[str]:

@@ -10,8 +10,7 @@ import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.data.sources.csvs import find_images
-from corpuscle.data.sources.disk import absolute, files_under, is_image, suffix_of
-from corpuscle.data.sources.layouts import no_such_path
+from corpuscle.data.sources.disk import absolute, files_under, is_image, no_such_path, suffix_of
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.sheet import read_sheet
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from corpuscle.core.errors import CorpuscleError, nearest
+from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.sources.csvs import csvs_in, scan_csv, scan_csvs
-from corpuscle.data.sources.disk import TABLE_SUFFIXES, files_under, is_image, listing, suffix_of
+from corpuscle.data.sources.disk import TABLE_SUFFIXES, files_under, is_image, listing, no_such_path, suffix_of
 from corpuscle.data.sources.folders import PARTS, scan_class_folders, scan_split_folders
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
@@ -41,19 +41,6 @@ def layout_of(path: Path, plan: SourcePlan) -> str:
             f"{path} is {layout}, {beside} belongs beside a train CSV; name that CSV instead of a folder"
         )
     return layout
-
-
-def no_such_path(path: Path) -> CorpuscleError:
-    """The error for a path that is not there, with the names most like it that are."""
-    parent = path.parent
-    while not parent.is_dir():
-        path, parent = parent, parent.parent
-    inside = listing(parent)
-    names = [*inside.folders, *inside.files]
-    if not names:
-        return CorpuscleError(f"{path} does not exist; {parent} is empty")
-    hint = nearest(path.name, names).replace("Known:", "there are")
-    return CorpuscleError(f"{path} does not exist; {hint} (in {parent})")
 
 
 def _layout_of_folder(path: Path) -> str:

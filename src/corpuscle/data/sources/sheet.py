@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault, nearest
+from corpuscle.data.sources.disk import no_such_path
 from corpuscle.data.sources.plan import SourcePlan
 
 KNOWN_COLUMNS = {
@@ -86,6 +87,8 @@ def read_sheet(path: Path, plan: SourcePlan, needs_label: bool = True) -> Sheet:
 def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise no_such_path(path) from None
     except OSError as error:
         raise CorpuscleError(f"{path} cannot be read ({error.strerror}); name a CSV that you may read") from error
     encoding = next((code for mark, code in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
@@ -135,7 +138,7 @@ def _columns(
                 shown = f"no column known to hold the {meaning}; the columns are: {', '.join(names)}"
                 faults.append(Fault(path.name, shown, f"name it with --set data.{meaning}_column=NAME"))
         elif wanted != "none" and (needs_label or meaning == "image"):
-            remedy = f"{nearest(wanted, names)} (--set data.{meaning}_column=NAME)"
+            remedy = f"{nearest(wanted, names).replace('Known:', 'there are')} (--set data.{meaning}_column=NAME)"
             faults.append(Fault(path.name, f"no column '{wanted}'", remedy))
     return {meaning: columns[meaning] for meaning in asked if meaning in columns}, tuple(faults)
 

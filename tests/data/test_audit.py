@@ -1,0 +1,71 @@
+"""What a survey means: faults, copies, and when a run must not start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from corpuscle.core.errors import CorpuscleError, DataFault
+from corpuscle.data.audit import GuardPlan, audit, check_faults
+from corpuscle.data.table import COLUMNS, Table
+
+
+def found(rows):
+    """A table and its survey from image, label and content; no content is an unreadable image."""
+    frame = pl.DataFrame(
+        [(image, label, None, None, "rows", None) for image, label, _ in rows], schema=COLUMNS, orient="row"
+    )
+    seen = pl.DataFrame(
+        {
+            "content": [content for *_, content in rows],
+            "fault": [None if content else "cannot be decoded" for *_, content in rows],
+            "remedy": [None if content else "replace it" for *_, content in rows],
+        },
+        schema=dict.fromkeys(("content", "fault", "remedy"), pl.String),
+    )
+    table = Table(frame, Path("root"), tuple(sorted({label for _, label, _ in rows if label})), "rows")
+    return table, audit(table, seen)
+
+
+def many(good, bad, label="a"):
+    rows = [(f"{label}{n}", label, str(n) if n < good else None) for n in range(good + bad)]
+    return found([*rows, ("z", "b", "z")])
+
+
+def test_faults_copies_and_disagreements_are_read_off():
+    rows = [("a", "x", "1"), ("b", "y", "1"), ("c", "x", None), ("d", "x", "2"), ("e", "x", "2"), ("f", None, "2")]
+    _, findings = found(rows)
+    assert [str(fault) for fault in findings.faults] == ["c: cannot be decoded; replace it"]
+    assert findings.copies == (("a", "b"), ("d", "e", "f"))
+    assert findings.disagreeing == (("a", "b"),), "an unlabelled copy disagrees with nobody"
+    assert findings.sound.to_list() == [True, True, False, True, True, True]
+
+
+@pytest.mark.parametrize(("good", "bad", "allowed"), [(98, 1, 0.01), (197, 2, 0.01), (9, 5, 0.5), (3, 0, 0.0)])
+def test_a_share_of_faults_is_gone_on_without(good, bad, allowed):
+    check_faults(*many(good, bad), GuardPlan(max_faulty=allowed))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "allowed", "enough"), [(97, 1, 0.01, 0.02), (5, 1, 0.0, 0.15), (9, 5, 0.1, 0.34)]
+)
+def test_more_faults_than_that_are_refused_and_the_setting_that_is_named_suffices(good, bad, allowed, enough):
+    with pytest.raises(DataFault) as raised:
+        check_faults(*many(good, bad), GuardPlan(max_faulty=allowed))
+    first = raised.value.faults[0]
+    assert str(first).startswith(f"{bad} of {good + bad + 1} images: cannot be read, more than the {allowed * 100:g} %")
+    assert first.remedy == f"mend or remove them, or pass --set guard.max_faulty={enough}"
+    assert len(raised.value.faults) == bad + 1
+    check_faults(*many(good, bad), GuardPlan(max_faulty=enough))
+
+
+def test_a_class_that_lost_all_its_images_is_named_whatever_is_allowed():
+    with pytest.raises(DataFault, match=r"^class x: none of its images can be read; mend its images$"):
+        check_faults(*found([("a", "x", None), ("b", "y", "1"), ("c", "z", "2")]), GuardPlan(max_faulty=1.0))
+
+
+def test_images_that_are_all_unreadable_are_one_line():
+    with pytest.raises(CorpuscleError, match=r"^none of the 2 images can be read \(first: a: cannot be decoded\); "):
+        check_faults(*found([("a", "x", None), ("b", "y", None)]), GuardPlan(max_faulty=1.0))

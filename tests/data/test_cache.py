@@ -1,0 +1,258 @@
+"""The cache: keyed by content, whole or absent, and never in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+
+from corpuscle.core.progress import Progress
+from corpuscle.data import cache
+from corpuscle.data.cache import Uncached, cache_folder, survey, survey_few
+from corpuscle.data.prepare import PreparePlan, prepare
+from corpuscle.data.readers.image import ReadPlan, read_image
+from corpuscle.data.sources import scan
+
+SMALL = PreparePlan(size=16)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    monkeypatch.setenv("CORPUSCLE_CACHE", str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten images of two classes, one of them no image."""
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        write(tmp_path / "data" / "ab"[number % 2] / f"{number}.png", rng.integers(0, 255, (20, 24, 3), np.uint8))
+    (tmp_path / "data" / "b" / "bad.png").write_text("text")
+    return tmp_path / "data"
+
+
+def write(path, image_HWC):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image_HWC)
+
+
+def survey_of(folder, plan=SMALL, keep=True, progress=cache.SILENT):
+    return survey(scan(folder), ReadPlan(), plan, keep, progress)
+
+
+def entries(kept):
+    """Names in the cache, hidden ones too."""
+    return sorted(path.name for path in kept.iterdir()) if kept.exists() else []
+
+
+def images(found):
+    """Canvases of the sound images."""
+    return [np.array(found.canvases[place]) for place in np.flatnonzero(found.frame["fault"].is_null().to_numpy())]
+
+
+def expected(folder):
+    """What the reader and the preparation give, one by one."""
+    table = scan(folder)
+    sound = [table.path_of(image) for image in table.frame["image"] if "bad" not in image]
+    return [prepare(read_image(path).array_HWC, SMALL) for path in sound]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_canvases_are_those_of_reader_and_preparation(folder, kept, keep):
+    found = survey_of(folder, keep=keep)
+    assert found.cached is keep and len(entries(kept)) == int(keep)
+    assert all(np.array_equal(a, b) for a, b in zip(images(found), expected(folder), strict=True))
+    assert found.canvases.dtype == np.uint8
+
+
+def test_what_the_pass_found_is_the_same_with_and_without_a_cache_and_from_it(folder):
+    frames = [survey_of(folder, keep=keep).frame for keep in (False, True, True)]
+    assert frames[0].equals(frames[1]) and frames[1].equals(frames[2])
+    row = frames[0].filter(pl.col("fault").is_not_null()).row(0, named=True)
+    assert row["fault"].startswith("is a text file") and row["remedy"] == "replace it by a whole copy, or leave it out"
+    sound = frames[0].drop_nulls("content")
+    assert set(sound["height"]) == {20} and set(sound["width"]) == {24} and set(sound["mode"]) == {"RGB, 8 bits"}
+
+
+def test_a_second_run_decodes_nothing(folder, monkeypatch):
+    first = survey_of(folder)
+    monkeypatch.setattr(cache, "decode", None)
+    assert all(np.array_equal(a, b) for a, b in zip(images(survey_of(folder)), images(first), strict=True))
+
+
+def test_the_same_content_under_another_name_is_found_again(folder, kept, tmp_path):
+    survey_of(folder)
+    folder.rename(tmp_path / "moved")
+    (tmp_path / "moved" / "a").rename(tmp_path / "moved" / "aa")
+    survey_of(tmp_path / "moved")
+    assert len(entries(kept)) == 1
+
+
+def test_changed_content_is_never_taken_for_the_old(folder, kept):
+    survey_of(folder)
+    path = folder / "a" / "0.png"
+    stamp = path.stat()
+    write(path, np.zeros((20, 24, 3), np.uint8))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    found = survey_of(folder)
+    assert len(entries(kept)) == 2 and not images(found)[0].any()
+
+
+def test_another_preparation_or_limit_is_another_entry(folder, kept):
+    survey_of(folder)
+    survey_of(folder, PreparePlan(size=17))
+    survey(scan(folder), ReadPlan(max_pixels=1000), SMALL)
+    assert len(entries(kept)) == 3
+
+
+def test_sixteen_bits_are_kept_and_eight_bits_among_them_are_widened(folder, kept):
+    deep = np.random.default_rng(1).integers(0, 65535, (20, 24, 3), np.uint16)
+    write(folder / "a" / "z.png", deep)
+    for keep in (True, False):
+        found = survey_of(folder, keep=keep)
+        assert found.canvases.dtype == np.uint16
+        by_name = dict(zip([path.stem for path in sorted(folder.glob("a/*.png"))], images(found), strict=False))
+        assert np.array_equal(by_name["z"], prepare(deep[..., ::-1], SMALL))
+        assert np.array_equal(by_name["0"], expected(folder)[0].astype(np.uint16) * 257)
+    assert len(entries(kept)) == 1
+
+
+def test_a_few_images_are_kept_in_memory_by_their_place(folder, kept):
+    paths = [folder / "b" / "bad.png", folder / "b" / "1.png"]
+    found = survey_few(paths, ReadPlan(), SMALL)
+    assert found.frame["fault"].is_null().to_list() == [False, True]
+    assert np.array_equal(found.canvases[1], prepare(read_image(paths[1]).array_HWC, SMALL))
+    assert entries(kept) == []
+
+
+def test_without_a_preparation_it_only_looks(folder, kept):
+    found = survey(scan(folder), ReadPlan(), None)
+    assert found.canvases is None and found.frame.drop_nulls("content").height == 10 and entries(kept) == []
+
+
+def test_the_folder_is_the_one_named_else_the_users(monkeypatch, tmp_path):
+    assert cache_folder() == tmp_path / "kept"
+    monkeypatch.delenv("CORPUSCLE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "corpuscle"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_folder() == tmp_path / "home" / ".cache" / "corpuscle"
+
+
+# --- kills and company
+
+FILL = """
+    import sys, time
+    from pathlib import Path
+    from corpuscle.data import cache
+    from corpuscle.data.prepare import PreparePlan
+    from corpuscle.data.readers.image import ReadPlan
+    from corpuscle.data.sources import scan
+    look = cache._look_at_one
+    def slowly(*args, **kwargs):
+        print("looking", flush=True)
+        time.sleep({seconds})
+        return look(*args, **kwargs)
+    cache._look_at_one = slowly
+    found = cache.survey(scan(Path(sys.argv[1])), ReadPlan(), PreparePlan(size=16))
+    print(found.cached, int(found.canvases[0].sum()), flush=True)
+"""
+
+
+def start(folder, seconds):
+    code = textwrap.dedent(FILL.format(seconds=seconds))
+    return subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_kill_while_filling_leaves_nothing_that_is_used_and_is_cleaned_up_later(folder, kept):
+    with start(folder, 0.5) as process:
+        assert process.stdout.readline() == "looking\n"
+        process.send_signal(signal.SIGKILL)
+    left = entries(kept)
+    assert len(left) == 1 and left[0].startswith("."), "a half-filled folder under another name"
+    found = survey_of(folder)
+    assert all(np.array_equal(a, b) for a, b in zip(images(found), expected(folder), strict=True))
+    assert left[0] in entries(kept), "it could be another process's, at work"
+    long_ago = time.time() - 2 * cache.ABANDONED_S
+    for path in (*(kept / left[0]).iterdir(), kept / left[0]):
+        os.utime(path, (long_ago, long_ago))
+    survey_of(folder, PreparePlan(size=17))
+    assert left[0] not in entries(kept) and len(entries(kept)) == 2
+
+
+def test_two_processes_that_fill_at_once_both_get_the_whole(folder, kept):
+    processes = [start(folder, 0.05) for _ in range(2)]
+    said = [process.communicate(timeout=60)[0].splitlines()[-1] for process in processes]
+    assert said == [f"True {int(expected(folder)[0].sum())}"] * 2
+    assert len(entries(kept)) == 1 and not entries(kept)[0].startswith(".")
+
+
+def test_an_interrupted_filling_is_removed(folder, kept, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache, "_look_at_one", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        survey_of(folder)
+    assert entries(kept) == []
+
+
+# --- disks
+
+
+def goes_on_without(folder, capsys, reason):
+    found = survey_of(folder, progress=Progress(shown=True))
+    assert not found.cached and isinstance(found.canvases, Uncached)
+    assert all(np.array_equal(a, b) for a, b in zip(images(found), expected(folder), strict=True))
+    assert f"({reason}); images are decoded each time" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_gone_without(folder, kept, capsys):
+    kept.write_text("a file in the way")
+    goes_on_without(folder, capsys, "File exists")
+
+
+def test_a_disk_without_room_is_gone_without(folder, kept, capsys, monkeypatch):
+    usage = shutil.disk_usage(folder)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    goes_on_without(folder, capsys, "No space left on device")
+    assert entries(kept) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be reserved here")
+def test_a_disk_that_fills_meanwhile_is_gone_without_and_left_clean(folder, kept, capsys, monkeypatch):
+    def full(handle, start, length):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    goes_on_without(folder, capsys, "No space left on device")
+    assert entries(kept) == []
+
+
+def test_beyond_the_limit_the_longest_unused_goes_first(folder, kept, monkeypatch):
+    size = 11 * 16 * 16 * 3
+    monkeypatch.setattr(cache, "LIMIT_BYTES", 3.5 * (size + 128))  # and a little for the file's header
+    made = []
+    for level in (1, 2, 3):
+        write(folder / "a" / "0.png", np.full((20, 24, 3), level, np.uint8))
+        survey_of(folder)
+        made.append(next(name for name in entries(kept) if name not in made))
+        os.utime(kept / made[-1], (level, level))
+    write(folder / "a" / "0.png", np.full((20, 24, 3), 1, np.uint8))
+    survey_of(folder)  # the first is used again
+    write(folder / "a" / "0.png", np.full((20, 24, 3), 4, np.uint8))
+    survey_of(folder)
+    assert made[1] not in entries(kept)
+    assert {made[0], made[2]} <= set(entries(kept)) and len(entries(kept)) == 3

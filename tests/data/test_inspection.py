@@ -1,0 +1,126 @@
+"""A look at a data set before any time is spent on it."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from corpuscle.core.errors import DataFault
+from corpuscle.core.progress import Progress
+from corpuscle.data.inspection import contents, describe, inspect
+from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.sources import SourcePlan, scan
+from corpuscle.data.splits import SplitPlan
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five images of each of two classes, of different sizes."""
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        path = tmp_path / "data" / "ab"[number % 2] / f"p{number // 2}_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 255, (20 + number, 30, 3), np.uint8))
+    return tmp_path / "data"
+
+
+def look(folder, pixels=True, **plan):
+    return inspect(folder, SourcePlan(**plan), ReadPlan(), SplitPlan(), pixels)
+
+
+def test_a_clean_data_set_is_described_and_has_no_faults(folder):
+    found = look(folder, group_from=r"^(?P<group>p\d)_")
+    assert found.clean and found.lines() == [
+        "sizes (height × width): 20 × 30 to 29 × 30, median 24 × 30, 10 different",
+        "modes: RGB, 8 bits (10)",
+        "no faults found",
+    ]
+    assert describe(found.table).splitlines() == [
+        "one folder per class: 10 images of 2 classes (a: 5, b: 5)",
+        "5 groups, which stay together",
+    ]
+
+
+def test_what_was_understood_is_said_before_the_images_are_opened(folder, capsys):
+    class Stop(Exception):
+        pass
+
+    class Halting(Progress):
+        def track(self, items, *words, **more):
+            raise Stop
+
+    with pytest.raises(Stop):
+        inspect(folder, SourcePlan(), ReadPlan(), SplitPlan(), progress=Halting(shown=True))
+    assert capsys.readouterr().err.startswith("one folder per class: 10 images of 2 classes")
+
+
+def test_everything_found_is_in_the_lines_and_in_the_json(folder):
+    first, second = sorted((folder / "a").iterdir())[:2]
+    second.write_bytes(first.read_bytes())
+    (folder / "b" / "copy.png").write_bytes(first.read_bytes())
+    (folder / "b" / "cut.png").write_bytes(first.read_bytes()[:100])
+    found = look(folder)
+    copies = f"a/{first.name}, a/{second.name}, b/copy.png"
+    assert not found.clean
+    assert [line.partition(": ")[0] for line in found.lines()[2:]] == [
+        "unreadable",
+        "identical pixels",
+        "identical pixels, different labels",
+    ]
+    assert found.lines()[3] == f"identical pixels: {copies}"
+    plain = json.loads(json.dumps(found.as_dict()))
+    assert plain["copies"] == plain["disagreeing"] == [copies.split(", ")]
+    assert plain["faults"][0]["where"] == "b/cut.png" and plain["images"] == 12
+    assert len(contents(found.table, found.seen)) == 11
+
+
+def test_parts_that_leak_are_found_with_and_without_opening_images(folder):
+    for number, part in enumerate(("train", "train", "test")):
+        for label in "ab":
+            image = sorted((folder / label).iterdir())[number]
+            (folder / part / label).mkdir(parents=True, exist_ok=True)
+            image.rename(folder / part / label / f"g{number % 2}_{image.name}")
+    for label in "ab":
+        for image in (folder / label).iterdir():
+            image.unlink()
+        (folder / label).rmdir()
+    plan = {"group_from": r"^(?P<group>g\d)_"}
+    assert look(folder, pixels=False, **plan).lines() == ["group g0 is in train (2 images) and test (2 images)"]
+    (folder / "test" / "a" / "g1_x.png").write_bytes(next((folder / "train" / "b").iterdir()).read_bytes())
+    assert [leak.kind for leak in look(folder, **plan).leaks] == ["group", "group", "pixels"]
+    assert look(folder, pixels=False, **plan).clean is False
+
+
+def test_a_class_too_small_to_be_divided_is_found_unless_parts_are_given(folder):
+    for image in sorted((folder / "b").iterdir())[2:]:
+        image.unlink()
+    for pixels in (True, False):
+        (fault,) = look(folder, pixels).indivisible
+        assert str(fault).startswith("class b: 2 groups (2 images) for 3 parts (train, val, test); add images, ask for")
+    assert inspect(folder, SourcePlan(), ReadPlan(), SplitPlan(val=0)).clean
+
+
+def test_images_that_all_cannot_be_read_are_told_without_sizes(folder):
+    for image in folder.rglob("*.png"):
+        image.write_text("text")
+    lines = look(folder).lines()
+    assert len(lines) == 10 and all(line.startswith("unreadable: ") for line in lines)
+
+
+def test_a_layout_with_faults_is_refused_with_all_of_them(folder):
+    (folder / "c").mkdir()
+    (folder / "d").mkdir()
+    with pytest.raises(DataFault) as raised:
+        look(folder)
+    assert len(raised.value.faults) == 2
+
+
+def test_parts_are_described_in_their_order(tmp_path, folder):
+    rows = [f"data/{image.parent.name}/{image.name}" for image in sorted(folder.rglob("*.png"))]
+    parts = ["test", "val", "train", "train", "train"] * 2
+    lines = [f"{image},{image.split('/')[1]},{part}" for image, part in zip(rows, parts, strict=True)]
+    (tmp_path / "all.csv").write_text("\n".join(["image,label,split", *lines]))
+    assert "parts as given: train 6, val 2, test 2" in describe(scan(tmp_path / "all.csv"))
