@@ -12,12 +12,17 @@ The verbs of the command line, as functions:
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpuscle.api import Run, compare, demo, evaluate, inspect, predict, report, split, submit, train
 
 __all__ = ["Run", "compare", "demo", "evaluate", "inspect", "predict", "report", "split", "submit", "train"]
+
+
+importlib.import_module("corpuscle.report")  # the room takes this name when first imported: now,
+del globals()["report"]  # so that from here on it is the verb's
 
 
 def __getattr__(name: str) -> Any:

@@ -199,6 +199,12 @@ def test_a_written_csv_and_a_divided_folder_train_on_the_same_parts(corpuscle, c
 # --- use
 
 
+@pytest.fixture
+def unreported(monkeypatch):
+    """No page is drawn: it takes longer than all else."""
+    monkeypatch.setattr("corpuscle.api.report", lambda folder: None)
+
+
 def test_predictions_on_standard_output_are_a_csv_alone(corpuscle, run, cells, tmp_path):
     (tmp_path / "bad.png").write_text("text")
     done = corpuscle("predict", run, cells / "monocyte", "bad.png", f"{cells}/baso*/*s00*.png")
@@ -247,7 +253,9 @@ def test_a_submission_keeps_order_rows_and_columns(corpuscle, run, cells, tmp_pa
     assert frame["label"].to_list() == predicted["prediction"].to_list()
 
 
-def test_evaluating_elsewhere_uses_columns_of_its_own_and_not_the_places_of_the_runs(corpuscle, run, cells, tmp_path):
+def test_evaluating_elsewhere_uses_columns_of_its_own_and_not_the_places_of_the_runs(
+    corpuscle, run, cells, tmp_path, unreported
+):
     shutil.copytree(run, tmp_path / "run")
     settings = tmp_path / "run" / "experiment.toml"
     settings.write_text(settings.read_text().replace("[data]", '[data]\nvalid = "gone.csv"\nroot = "gone"'))
@@ -260,11 +268,21 @@ def test_evaluating_elsewhere_uses_columns_of_its_own_and_not_the_places_of_the_
     assert (tmp_path / "scores" / "metrics.json").is_file()
 
 
-def test_rows_without_a_label_are_left_out_of_an_evaluation_when_asked(corpuscle, run, cells, tmp_path):
+def test_rows_without_a_label_are_left_out_of_an_evaluation_when_asked(corpuscle, run, cells, tmp_path, unreported):
     write_csv(tmp_path / "new.csv", images_of(cells)[::5])
     (tmp_path / "new.csv").write_text((tmp_path / "new.csv").read_text().replace(",monocyte\n", ",\n", 1))
     done = corpuscle("evaluate", run, "new.csv", "--out", "scores", "--set", "data.unlabelled=skip")
     assert done.code == 0 and done.out.startswith("test (11 images): ")
+
+
+def test_judging_a_run_on_images_it_was_trained_on_is_said(corpuscle, run, cells, tmp_path, unreported):
+    done = corpuscle("evaluate", run, cells, "--out", "scores")
+    note = "40 of 60 images have the same pixels as images that the run was trained on (first: basophil/basophil_s"
+    assert done.code == 0 and f"note: {note}" in done.err
+    assert any(
+        said.startswith(note) for said in json.loads((tmp_path / "scores" / "fingerprint.json").read_text())["notes"]
+    )
+    assert "trained on" not in corpuscle("evaluate", run, "--out", "own").err
 
 
 @pytest.mark.slow
@@ -278,6 +296,7 @@ def test_runs_are_compared_one_by_one_or_as_a_folder_of_them(corpuscle, run, tmp
     assert named.out.splitlines()[-1] == "page: c1/comparison.html"
 
 
+@pytest.mark.slow
 def test_a_report_is_written_anew(corpuscle, run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "report.html").unlink()

@@ -14,7 +14,7 @@ from corpuscle.engine.run_folder import CHECKPOINT, LOG
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 240
-TWO = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 STAGES = [{"train": "head", "epochs": 1, "views": 2, "warm_up": 0}, {"train": "all", "epochs": 3}]
 
 
@@ -58,7 +58,9 @@ def test_two_processes_agree_and_a_stop_between_changes_nothing(launch, words, b
     process.send_signal(signal.SIGTERM)
     code, _, error = ended(process)
     assert code != 0
-    assert (tmp_path / "run" / CHECKPOINT).is_file(), error
+    assert "stopping: the state is saved at the next step" in error
+    assert "stopped and saved; the same command goes on" in error
+    assert (tmp_path / "run" / CHECKPOINT).is_file()
     code, _, error = ended(launch(words(tmp_path / "run", *more)))
     assert code == 0, error
     assert "going on from epoch" in error

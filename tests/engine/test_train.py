@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import shutil
 
 import numpy as np
@@ -14,6 +16,8 @@ from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.progress import Progress
+from corpuscle.engine import run_folder
+from corpuscle.engine.checkpoint import Place, load_state
 from corpuscle.engine.train import Call
 from corpuscle.nets.card import load
 
@@ -187,3 +191,43 @@ def test_memory_is_flat_over_epochs(fit, tmp_path):
     fit(tmp_path / "run", Call({}, progress=Scales()), stages=[{"epochs": 6}], fit__keep="best")
     assert len(sizes) == 6
     assert sizes[-1] == sizes[2], sizes
+
+
+def test_killed_while_it_is_judged_a_run_is_only_judged_again(fit, digest, tmp_path, monkeypatch):
+    from corpuscle.engine import train as module
+
+    with monkeypatch.context() as killed:
+        killed.setattr(module, "write_scores", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            fit(tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    weights = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    with monkeypatch.context() as watched:
+        watched.setattr(module, "fit_stage", lambda *_: 1 / 0)
+        fit(tmp_path / "run")
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == weights
+    assert metrics(tmp_path / "run")["parts"]
+
+
+def test_a_full_disk_at_the_end_keeps_what_was_trained(fit, tmp_path, monkeypatch):
+    sound, full = os.fsync, []
+
+    def fsync(handle):
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sound(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    class Fills(Progress):
+        def say(self, line):
+            if line.startswith("epoch   2"):
+                full.append(True)
+
+    with pytest.raises(CorpuscleError, match=r"^the disk is full: .* could not be written; free some space and give"):
+        fit(tmp_path / "run", Call({}, progress=Fills()), stages=[{"epochs": 3}], fit__save_every=0)
+    full.clear()
+    assert load_state(tmp_path / "run" / run_folder.CHECKPOINT).state.place == Place(0, 1, 0)
+    listener = Listener()
+    fit(tmp_path / "run", Call({}, progress=listener), stages=[{"epochs": 3}], fit__save_every=0)
+    assert "going on from epoch 2, step 1" in listener.lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpuscle.core.settings import Settings
 from corpuscle.data.audit import GuardPlan
@@ -47,8 +47,15 @@ class Experiment(Settings):
     augment: AugmentPlan = Field(AugmentPlan(), description="what is varied in training")
     cache: CachePlan = Field(CachePlan(), description="where prepared images are kept")
     net: NetPlan = Field(NetPlan(), description="the net")
-    stages: tuple[Stage, ...] = Field((Stage(),), min_length=1, description="stages of training, in order")
+    stages: tuple[Stage, ...] = Field((Stage(),), description="stages of training, in order")
     optim: OptimPlan = Field(OptimPlan(), description="the optimiser")
     fit: FitPlan = Field(FitPlan(), description="how the net is fitted")
     device: DevicePlan = Field(DevicePlan(), description="what computes")
     score: ScorePlan = Field(ScorePlan(), description="how final scores are computed")
+
+    @field_validator("stages")
+    @classmethod
+    def _at_least_one(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        if not stages:
+            raise ValueError("should hold at least one stage")
+        return stages

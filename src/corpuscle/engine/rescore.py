@@ -82,6 +82,9 @@ def rescore(
     findings = audit(table, predicted.seen)
     present = replace(table, classes=tuple(sorted(table.frame["label"].unique())))  # others may know no such class
     check_faults(present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
+    known = _known_to_the_net(run, table, predicted.seen)
+    for note in known:
+        progress.say(f"note: {note}")
     rows = pl.concat([table.frame, predicted.table.select(f"raw_{n}" for n in card.classes)], how="horizontal")
     rows = rows.filter(findings.sound)
     number = {name: k for k, name in enumerate(card.classes)}
@@ -95,7 +98,7 @@ def rescore(
     facts = {
         "layout": table.layout,
         "root": str(table.root.resolve()),
-        "notes": [f"judged with the run {run}", *table.notes],
+        "notes": [f"judged with the run {run}", *known, *table.notes],
         "images": len(table.frame),
         "classes": class_counts(table.with_frame(table.frame.filter(findings.sound))),
         "groups": table.frame["group"].drop_nulls().n_unique(),
@@ -108,6 +111,19 @@ def rescore(
     environment = describe(predictor.machine, f"evaluate {run}", experiment.seed)
     write_json(out / run_folder.ENVIRONMENT, environment | {"weights_digest": card.weights_digest})
     return write_scores(out, parts, card.classes, experiment.score, experiment.seed, card.temperature)
+
+
+def _known_to_the_net(run: Path, table: Table, seen: pl.DataFrame) -> list[str]:
+    """What must be said where a run is judged on images that it was trained on."""
+    if not (run / run_folder.SAMPLES).is_file():
+        return []
+    samples = pl.read_csv(run / run_folder.SAMPLES, infer_schema=False)
+    trained = samples.filter(pl.col("split") == "train")["content"].drop_nulls()
+    same = table.frame["image"].filter(seen["content"].is_in(trained.implode()))
+    if same.is_empty():
+        return []
+    some = f"{len(same)} of {len(table)} images have the same pixels as images that the run was trained on"
+    return [f"{some} (first: {same[0]}); the scores flatter it"]
 
 
 def _check_out(out: Path) -> None:

@@ -36,19 +36,26 @@ def compose(
     """
     if recipe not in RECIPES:
         raise CorpuscleError(f"'{recipe}' is not a recipe. {nearest(recipe, RECIPES)}")
-    base = RECIPES[recipe]()
-    plain, chosen = _flat(Experiment()), _flat(base)
+    plain, experiment = _flat(Experiment()), RECIPES[recipe]()
+    chosen = _flat(experiment)
     origins = {key: "default" if plain.get(key) == value else f"recipe {recipe}" for key, value in chosen.items()}
-    layers: dict[str, Mapping[str, Any]] = {}
-    if file is not None:
-        layers[f"file {file}"] = read_toml(file)
     flags = dict(flags or {})
     per_stage = {name: flags.pop(name) for name in PER_STAGE if name in flags}
-    layers["flag"] = flags
-    stages = resolve(base, layers)[0].stages  # a file may have other stages than the recipe
-    layers["flag"] = flags | _per_stage(per_stage, stages)
-    experiment, came = resolve(base, layers)
-    return experiment, {key: origins.get(key, layer) if layer == "default" else layer for key, layer in came.items()}
+    if file is not None:
+        experiment, origins = _laid_over(experiment, origins, f"file {file}", read_toml(file))
+    experiment, origins = _laid_over(experiment, origins, "flag", flags)
+    return _laid_over(experiment, origins, "flag", _per_stage(per_stage, experiment.stages))
+
+
+def _laid_over(
+    experiment: Experiment, origins: Mapping[str, str], layer: str, values: Mapping[str, Any]
+) -> tuple[Experiment, dict[str, str]]:
+    """The experiment with some values changed, and where each value then comes from.
+
+    A layer may bring stages of its own, and leave out what is the default of a stage.
+    """
+    experiment, came = resolve(experiment, {layer: values}, base_name="")
+    return experiment, {key: came.get(key, "default") or origins[key] for key in _flat(experiment)}
 
 
 def _per_stage(values_of: Mapping[str, Any], stages: Sequence[Stage]) -> dict[str, Any]:
@@ -58,7 +65,7 @@ def _per_stage(values_of: Mapping[str, Any], stages: Sequence[Stage]) -> dict[st
         values = given if isinstance(given, list | tuple) else [given]
         if len(values) != len(stages):
             trained = ", ".join(f"{place + 1}: {stage.train}" for place, stage in enumerate(stages))
-            example = ",".join(str(getattr(stage, name)) for stage in stages)
+            example = ",".join(str(getattr(stage, name) or 40) for stage in stages)
             raise CorpuscleError(
                 f"{name} expects a value for each stage ({trained}), got {len(values)}; for example {example}"
             )

@@ -1,0 +1,75 @@
+"""What every recipe in RECIPES promises."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+import tomli_w
+
+from corpuscle.core.settings import flatten
+from corpuscle.engine.experiment import Experiment
+from corpuscle.engine.run_folder import plain_settings
+from corpuscle.engine.train import Call, train
+from corpuscle.nets.card import load
+from corpuscle.nets.zoo import check_plan
+from corpuscle.recipes import RECIPES, compose
+from corpuscle.synth.folder import write_cells
+
+every_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Drawn cells that every recipe can train on."""
+    folder = tmp_path_factory.mktemp("recipes") / "cells"
+    write_cells(folder, 10, 32, 0)
+    return folder
+
+
+@every_recipe
+def test_it_says_what_it_is_for(name):
+    assert RECIPES[name].__doc__
+    assert RECIPES[name].__name__ == name
+
+
+@every_recipe
+def test_it_composes_into_an_experiment_whose_net_is_known(name):
+    experiment, origins = compose(name)
+    assert experiment == RECIPES[name]()
+    assert origins.keys() == dict(flatten(experiment.model_dump(mode="json"))).keys()
+    check_plan(experiment.net)
+
+
+@every_recipe
+def test_it_differs_from_the_default_only_where_it_says_so(name):
+    experiment, origins = compose(name)
+    plain = dict(flatten(Experiment().model_dump(mode="json")))
+    for key, value in flatten(experiment.model_dump(mode="json")):
+        expected = "default" if plain.get(key, ...) == value else f"recipe {name}"
+        assert origins[key] == expected, key
+
+
+@every_recipe
+def test_its_experiment_survives_toml(name):
+    experiment, _ = compose(name)
+    assert Experiment.model_validate(tomllib.loads(tomli_w.dumps(plain_settings(experiment)))) == experiment
+
+
+@every_recipe
+def test_it_trains_on_drawn_cells(name, cells, tmp_path):
+    stages = RECIPES[name]().stages
+    flags = {
+        "net.model": "timm/test_resnet",
+        "net.weights": "none",
+        "prepare.size": 32,
+        "data.group_from": None,
+        "epochs": [1] * len(stages),
+        "score.resamples": 100,
+        "device.name": "cpu",
+    }
+    experiment, origins = compose(name, flags=flags)
+    run = train(cells, experiment, tmp_path / "run", Call(origins))
+    rows = (run / "log.csv").read_text().splitlines()
+    assert [row.split(",")[2] for row in rows[1:]] == [stage.train for stage in stages]
+    assert all(value.isfinite().all() for value in load(run).net.state_dict().values())
