@@ -341,7 +341,7 @@ def demo(out: PathLike = "runs/demo", *, per_class: int = 120, seed: int = 0, pr
     if not cells.is_dir():
         progress.say(f"drawing {5 * per_class} white cells of five kinds into {cells}")
         with whole_folder(cells) as part:
-            write_cells(part, per_class, 96, seed)
+            write_cells(part, per_class, 96, seed, progress)
     settings = {"data.group_from": r"_(?P<group>s\d+)_", "prepare.size": 64, "epochs": [12], "seed": seed}
     return train(cells, out=out, settings=settings, command="corpuscle demo", progress=progress)
 

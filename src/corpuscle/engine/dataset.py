@@ -102,10 +102,12 @@ def ready(path: Path, experiment: Experiment, progress: Progress) -> Ready:
     divided = divide(table, experiment, findings, looked.frame)
     assert looked.canvases is not None
     if findings.copies:
-        progress.say(f"{len(findings.copies)} sets of images have identical pixels")
+        progress.say(f"sets of images with identical pixels: {len(findings.copies)}")
     for images in findings.disagreeing:
         progress.say(f"identical pixels, different labels: {', '.join(images)}")
-    num_train = int((divided.frame["split"] == "train").sum())
+    counts = dict(divided.frame["split"].value_counts().rows())
+    progress.say("images: " + ", ".join(f"{part} {counts[part]}" for part in PARTS if part in counts))
+    num_train = counts["train"]
     experiment, epochs_why = with_epochs(experiment, num_train)
     why = {"size": size_why, "epochs": epochs_why}
     return Ready(divided, looked.frame, looked.canvases, findings, experiment, why)

@@ -119,7 +119,8 @@ def train_epoch(
     work.net.train()
     steps, size = len(work.train), work.train.order.batch_size
     batches = work.train.epoch(state.place.stage * STAGE_STRIDE + state.place.epoch, start=state.place.step)
-    title, done = f"epoch {len(state.history) + 1}", state.place.step * size
+    last = len(state.history) - state.place.epoch + stage.epochs
+    title, done = f"epoch {len(state.history) + 1} of {last}", state.place.step * size
     clock = time.perf_counter()
     for batch in work.progress.track(batches, title, steps * size, done=done, per_item=size):
         waited = time.perf_counter() - clock

@@ -131,8 +131,9 @@ class Training:
         stages, say = self.data.experiment.stages, self.call.progress.say
         resumed = self._resume()
         self._write_facts()
-        for reason in ("prepare.size", "epochs", "device", "precision"):
-            say("{}: {value} ({why})".format(reason, **self.derived.reasons[reason]))
+        for name in ("prepare.size", "epochs", "device", "precision"):
+            value, why = self.derived.reasons[name].values()
+            say(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value} ({why})")
         if resumed:
             say(f"going on from epoch {len(self.state.history) + 1}, step {self.state.place.step + 1}")
         with listening(self.call.progress) as came:

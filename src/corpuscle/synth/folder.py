@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 
 from corpuscle.core.files import disk_errors
+from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import generator_for
 from corpuscle.synth.cells import KINDS, Cell, draw_cell
 from corpuscle.synth.stain import draw_slide
@@ -22,9 +22,7 @@ def cell_of(seed: int, index: int, size: int) -> Cell:
     return draw_cell(KINDS[index % len(KINDS)], size, generator_for(seed, "cell", index), slide)
 
 
-def write_cells(
-    folder: Path, per_class: int, size: int, seed: int, progress: Callable[[int, int], None] | None = None
-) -> list[Path]:
+def write_cells(folder: Path, per_class: int, size: int, seed: int, progress: Progress = SILENT) -> list[Path]:
     """Write drawn cells as PNG files, one folder a class: `<kind>/<kind>_s<slide>_<number>.png`.
 
     The slide can be read from a name by the pattern `_(?P<group>s\\d+)_`. Files of other names are left alone.
@@ -34,7 +32,7 @@ def write_cells(
         per_class: cells of each kind.
         size: side of an image in pixels.
         seed: of all randomness.
-        progress: called after each cell with the number written and the number to write.
+        progress: shows how far it is.
 
     Returns:
         The paths, in the order drawn.
@@ -44,7 +42,7 @@ def write_cells(
     """
     paths = []
     total = per_class * len(KINDS)
-    for index in range(total):
+    for index in progress.track(range(total), "drawing cells", total):
         cell = cell_of(seed, index, size)
         name = f"{cell.kind}_s{_slide_of(index):02d}_{index // len(KINDS):04d}.png"
         path = folder / cell.kind / name
@@ -55,8 +53,6 @@ def write_cells(
             part.write_bytes(content.tobytes())
             part.replace(path)
         paths.append(path)
-        if progress:
-            progress(len(paths), total)
     return paths
 
 
