@@ -472,6 +472,38 @@ def test_a_disk_that_fills_in_training_is_told_and_leaves_only_whole_files(corpu
     json.loads((small_disk / "run" / "fingerprint.json").read_text())
 
 
+# --- memory
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError("Unable to allocate 3 GiB"),
+    ],
+)
+def test_a_memory_that_is_full_is_told_with_what_to_lower(refused, here, monkeypatch, error):
+    def fills(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("corpuscle.api.train", fills)
+    refused(["train", "cells"], f"the memory is full ({error}); lower --batch-size or --size, or pass --set fit.accum")
+
+
+def test_a_bug_is_not_taken_for_bad_input(corpuscle, here, monkeypatch):
+    def fails(*args, **kwargs):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("corpuscle.api.train", fails)
+    with pytest.raises(RuntimeError, match="a bug"):
+        corpuscle("train", "cells")
+
+
 # --- the real command
 
 

@@ -76,6 +76,17 @@ def main() -> NoReturn:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}; see that the name is right and that you may use it")
+    except (MemoryError, RuntimeError) as error:
+        if not _fills_memory(error):
+            raise
+        said = str(error).partition("\n")[0]
+        _fail(f"the memory is full ({said}); lower --batch-size or --size, or pass --set fit.accumulate=4")
+
+
+def _fills_memory(error: Exception) -> bool:
+    """Whether memory is full: torch tells it of a GPU by a class of its own, and of a CPU in words."""
+    told = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return told or "can't allocate memory" in str(error)
 
 
 def _fail(message: str) -> NoReturn:
