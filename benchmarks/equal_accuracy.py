@@ -47,11 +47,8 @@ def measure(options: argparse.Namespace, record: Record) -> None:
 
 def main() -> None:
     """Measure once."""
-    parser = arguments(__doc__, data="pbc")
+    parser = arguments(__doc__, data="pbc", size=128, epochs=12, batch=32)
     parser.add_argument("--model", default="resnet18")
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
     record = Record("equal_accuracy", options)
     measure(options, record)

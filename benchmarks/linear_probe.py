@@ -118,11 +118,10 @@ def draw_encoder(model: str, path: Path, images: Path, size: int, seed: int) -> 
 
 def main() -> None:
     """Measure each model."""
-    parser = arguments(__doc__, data="fundus")
+    parser = arguments(__doc__, data="fundus", size=224)
     parser.add_argument("--models", nargs="+", default=["resnet50", "resnet18"])
     parser.add_argument("--weights", type=Path, help="safetensors file of one torchvision model, for one of --models")
     parser.add_argument("--images", type=int, default=480, help="in all, of which 70 %% train")
-    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--epochs", type=int, default=5, help="that the plain side does; the first is not timed")
     options = parser.parse_args()
     if options.weights and (len(options.models) > 1 or not options.weights.is_file()):

@@ -73,10 +73,8 @@ def measure(options: argparse.Namespace, record: Record) -> None:
 
 def main() -> None:
     """Measure once."""
-    parser = arguments(__doc__)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser = arguments(__doc__, size=64, epochs=30)
     parser.add_argument("--per-class", type=int, default=60, help="drawn cells of each of five kinds")
-    parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--workers", type=int, default=0, help="loader processes")
     options = parser.parse_args()
     if options.epochs <= SETTLED:

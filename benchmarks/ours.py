@@ -42,7 +42,7 @@ class Watch(Progress):
         seconds = time.perf_counter() - started
         self.done.append({"title": title, "total": total, "seconds": seconds})
         if title.startswith("epoch "):
-            number = int(title.removeprefix("epoch "))
+            number = int(title.split()[1])
             self.epoch = {"epoch": number, "seconds": seconds, "steps": count, "images": count * per_item}
 
     def say(self, line: str) -> None:

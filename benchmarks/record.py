@@ -30,15 +30,22 @@ FACTS = ("machine", "cores", "threads", "load", "versions", "date", "seed", "com
 PACKAGES = ("corpuscle", "torch", "torchvision", "numpy", "opencv-python-headless", "pillow")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+NUMBERS = {
+    "size": "side of the images in pixels",
+    "epochs": "passes over the training part",
+    "batch": "images an optimiser step",
+}  # whole numbers that several benchmarks take
+
 Row = dict[str, Any]
 
 
-def arguments(about: str | None, data: str | None = None) -> argparse.ArgumentParser:
+def arguments(about: str | None, data: str | None = None, **numbers: int) -> argparse.ArgumentParser:
     """A parser with what every benchmark takes.
 
     Args:
         about: the docstring of the script.
         data: sample data it reads unless told otherwise.
+        numbers: what it takes of `NUMBERS`, each with its default.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny settings, to see that it runs; nothing is recorded")
@@ -46,6 +53,8 @@ def arguments(about: str | None, data: str | None = None) -> argparse.ArgumentPa
     parser.add_argument("--threads", type=int, default=CORES, help="threads of each side's arithmetic")
     if data is not None:
         parser.add_argument("--data", type=Path, default=DATA / data, help="folder with the images")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=NUMBERS[name])
     return parser
 
 

@@ -66,11 +66,9 @@ def data_wait(run: Path) -> float:
 
 def main() -> None:
     """Measure each model."""
-    parser = arguments(__doc__, data="pbc")
+    parser = arguments(__doc__, data="pbc", size=224, batch=32)
     parser.add_argument("--models", nargs="+", default=list(TARGETS))
     parser.add_argument("--images", type=int, help="of the training part (160 for resnet18, 64 for the others)")
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5, help="epochs that count")
     options = parser.parse_args()
     record = Record("train_epoch", options)

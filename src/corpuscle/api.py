@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.core.files import check_place, whole_folder
+from corpuscle.core.files import check_place
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import resolve
-from corpuscle.data.readers.image import read_image
+from corpuscle.data.readers.read import read_pixels
 from corpuscle.engine.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ class Run:
     def predictions(self) -> pl.DataFrame:
         """A row an image that was held out."""
         return pl.read_csv(self.folder / "predictions.csv", infer_schema_length=None)
+
+    @property
+    def points(self) -> pl.DataFrame | None:
+        """A row a dot in these images: image, what (found or true), kind, x, y, score; None where none are found."""
+        path = self.folder / "points.csv"
+        return pl.read_csv(path, infer_schema_length=None) if path.is_file() else None
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -206,6 +212,7 @@ def evaluate(
     *,
     out: PathLike | None = None,
     settings: Values | None = None,
+    command: str = "",
     progress: Progress = SILENT,
 ) -> Run:
     """Judge a finished run on other labelled images, or on its own held-out ones again.
@@ -215,6 +222,7 @@ def evaluate(
         path: labelled images; the run's own val and test parts if None.
         out: folder for the scores; `runs/<run>-on-<data>` if none is named.
         settings: of `data`, `score` and `guard`, and `device.name`; those of the run where none are given.
+        command: what was typed, for the record.
         progress: shows how far it is.
 
     Raises:
@@ -235,7 +243,7 @@ def evaluate(
     predictor = _predictor(run, settled, settings)
     table = own_table(run) if path is None else labelled_table(Path(path), settled.data, predictor.card)
     progress.say(describe(table))
-    rescore(run, table, folder, settled, predictor, progress)
+    rescore(run, table, folder, settled, predictor, progress, command)
     return run_after(folder)
 
 
@@ -244,6 +252,7 @@ def predict(
     images: Sequence[PathLike] | PathLike,
     *,
     out: PathLike | None = None,
+    points: PathLike | None = None,
     settings: Values | None = None,
     progress: Progress = SILENT,
 ) -> Predicted:
@@ -253,19 +262,30 @@ def predict(
         run: the run folder.
         images: files, folders, globs, or a CSV that names images.
         out: a CSV or Parquet file to write, by its ending; nothing is written if None.
+        points: a folder for the dots of a run that counts: `points.csv`, and a GeoJSON an image as QuPath opens it.
         settings: of `data`, for a CSV; `score.views`, those of the run if not given; `device.name`.
         progress: shows how far it is.
     """
     from corpuscle.data.sources.images import list_images
-    from corpuscle.engine.predict import write_table
+    from corpuscle.engine.predict import write_points, write_table
 
     named = [Path(name) for name in ([images] if isinstance(images, str | os.PathLike) else images)]
     if out is not None:
         check_place(Path(out), (".csv", ".parquet"), inputs=named)
+    if points is not None:
+        check_place(Path(points))
     settled = _settled(Experiment(), settings, *USE)
-    predicted = _predictor(Path(run), settled, settings).predict(list_images(named, settled.data), progress)
+    predictor = _predictor(Path(run), settled, settings)
+    if points is not None and not predictor.net.gives_maps:
+        raise CorpuscleError(
+            f"expected a run that finds dots for --points, {run} says only numbers; leave --points out, or train with "
+            "--recipe count"
+        )
+    predicted = predictor.predict(list_images(named, settled.data), progress)
     if out is not None:
         write_table(predicted.table, Path(out))
+    if points is not None:
+        write_points(predicted, Path(points))
     return predicted
 
 
@@ -297,11 +317,11 @@ def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None)
 def submit(
     run: PathLike, test_csv: PathLike, out: PathLike, *, settings: Values | None = None, progress: Progress = SILENT
 ) -> pl.DataFrame:
-    """Fill the label column of a CSV, in its own order.
+    """Fill the column of labels or counts of a CSV, in its own order.
 
     Args:
         run: the run folder.
-        test_csv: names the images; its other columns are kept.
+        test_csv: names the images; its other columns are kept. Or an HDF5 file of images, as LYSTO's test set is.
         out: the CSV to write.
         settings: as for `predict`.
         progress: shows how far it is.
@@ -320,30 +340,38 @@ def report(run: PathLike) -> Path:
     """Write the report of a run or evaluation anew, from its finished numbers."""
     from corpuscle.report.page import write_report
 
-    return write_report(Path(run), read=read_image)
+    return write_report(Path(run), read=read_pixels)
 
 
-def demo(out: PathLike = "runs/demo", *, per_class: int = 120, seed: int = 0, progress: Progress = SILENT) -> Run:
+def demo(
+    out: PathLike = "runs/demo",
+    *,
+    per_class: int = 120,
+    seed: int = 0,
+    command: str = "corpuscle demo",
+    progress: Progress = SILENT,
+) -> Run:
     """Draw white cells of five kinds, train on them, and write the report: needs no data.
 
     Args:
         out: the run folder; the drawn cells lie beside it, in `<out>-cells`.
         per_class: cells of each kind.
         seed: of the drawing and the training.
+        command: what was typed, for the record.
         progress: shows how far it is.
+
+    Raises:
+        CorpuscleError: too few cells, or a folder that holds other cells or another run.
     """
-    from corpuscle.synth.folder import write_cells
+    from corpuscle.synth.folder import provide_cells
 
     if per_class < 20:
         raise CorpuscleError(f"expected at least 20 cells of each kind, got {per_class}; pass --per-class 120, say")
     out = Path(out)
     cells = out.with_name(f"{out.name}-cells")
-    if not cells.is_dir():
-        progress.say(f"drawing {5 * per_class} white cells of five kinds into {cells}")
-        with whole_folder(cells) as part:
-            write_cells(part, per_class, 96, seed, progress)
+    provide_cells(cells, per_class, 96, seed, progress)
     settings = {"data.group_from": r"_(?P<group>s\d+)_", "prepare.size": 64, "epochs": [12], "seed": seed}
-    return train(cells, out=out, settings=settings, command="corpuscle demo", progress=progress)
+    return train(cells, out=out, settings=settings, command=command, progress=progress)
 
 
 def _settled(base: Experiment, given: Values | None, *accepted: str) -> Experiment:

@@ -86,6 +86,14 @@ def test_a_quick_try_records_nothing_and_a_measurement_its_facts(record, tmp_pat
     assert "somewhere" not in row["command"] and "0.9000 (0.8000 to 0.9500)" in capsys.readouterr().out
 
 
+def test_numbers_that_several_scripts_take_have_the_default_of_each(record):
+    assert vars(record.arguments("about", size=64, batch=32).parse_args(["--batch", "8"])).items() >= {
+        ("size", 64),
+        ("batch", 8),
+    }
+    assert not hasattr(record.arguments("about").parse_args([]), "epochs")
+
+
 def test_a_part_of_a_data_set_is_the_same_each_time_and_balanced(record, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "all" / name).mkdir(parents=True)
@@ -124,3 +132,35 @@ def test_sides_that_do_other_work_are_refused(record):
     assert all(side.finished and len(side.epochs) == 2 for side in same)
     with pytest.raises(SystemExit, match="same work"):
         record.take_turns([Stub(3), Stub(4)], 1)
+
+
+def tried(script, *words):
+    """What a script says in a quick try with one thread; it must end well and record nothing."""
+    results = BENCHMARKS / "results"
+    before = {path: path.read_bytes() for path in results.glob("*.csv")}
+    command = [sys.executable, str(BENCHMARKS / script), "--quick", "--threads", "1", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "a quick try: nothing was recorded" in done.stdout
+    assert {path: path.read_bytes() for path in results.glob("*.csv")} == before
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_both_sides_of_an_epoch_are_timed(sample_data):
+    if not (sample_data / "pbc").is_dir():
+        pytest.skip(f"there is no pbc in {sample_data}")
+    said = tried("train_epoch.py", "--data", sample_data / "pbc", "--models", "resnet18")
+    for side in ("plain", "ours"):
+        assert [line.split(",")[1] for line in said.splitlines() if line.startswith(f"{side}, epoch")] == [
+            f" epoch {epoch}: 4 steps" for epoch in (1, 2, 3)
+        ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read as Linux tells it")
+def test_memory_is_read_after_each_epoch():
+    lines = [line.split("|") for line in tried("memory_flat.py").splitlines() if line.startswith("| ")]
+    figures = {name.strip(): value.strip() for name, value in zip(*lines, strict=True)}
+    assert figures["epochs"] == "5"
+    assert all(float(figures[name]) > 100 for name in ("first_mib", "third_mib", "last_mib"))

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from corpuscle.core.files import digest_of
+from corpuscle.synth.folder import provide_cells
 
 
 @pytest.fixture
@@ -349,6 +350,12 @@ def test_another_training_in_the_same_folder_is_told_what_differs(refused, spoil
 
 def test_a_folder_that_holds_other_things_is_not_trained_into(refused, here):
     refused(["train", "cells", "--out", "cells"], "cells is not empty and holds no run; name a new folder with --out")
+
+
+def test_a_demo_with_other_cells_than_those_that_are_there_is_told(refused, here):
+    provide_cells(here / "runs" / "demo-cells", 20, 96, 0)
+    for words, asked in ((["--per-class", "21"], "per_class 21, size 96, seed 0"), (["--seed", "1"], "seed 1")):
+        refused(["demo", "--per-class", "20", *words], asked, "it holds those of per_class 20, size 96, seed 0; remove")
 
 
 # --- leaks

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from corpuscle.cli import options
+from corpuscle.cli import options, train
 from corpuscle.cli.main import VERBS
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import flatten
 from corpuscle.engine.experiment import Experiment
-from corpuscle.recipes import PER_STAGE
+from corpuscle.recipes import PER_STAGE, RECIPES
 
 
 def test_each_option_stands_for_a_setting_that_there_is():
@@ -23,6 +23,12 @@ def test_each_option_stands_for_a_setting_that_there_is():
 def test_each_option_of_the_table_is_an_option_of_some_verb():
     parameters = {name for verb in VERBS.values() for name in inspect.signature(verb).parameters}
     assert set(options.SETTING_OF) <= parameters
+
+
+def test_the_help_names_every_recipe(corpuscle):
+    assert set(train.RECIPES) == set(RECIPES)
+    said = " ".join(corpuscle("train", "--help").out.split())
+    assert f"Choices to start from: {', '.join(train.RECIPES[:-1])} or {train.RECIPES[-1]}." in said
 
 
 def test_what_was_not_given_is_not_set_and_set_comes_last():

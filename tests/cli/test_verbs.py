@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from corpuscle import api
 from corpuscle.cli.main import VERBS
 
 
@@ -194,6 +195,17 @@ def test_a_written_csv_and_a_divided_folder_train_on_the_same_parts(corpuscle, c
         )
         parts.append(samples.sort("image"))
     assert parts[0].equals(parts[1])
+
+
+def test_a_demo_draws_its_cells_once_and_records_what_was_typed(corpuscle, run, monkeypatch):
+    given = []
+    monkeypatch.setattr("corpuscle.api.train", lambda path, **named: given.append((path, named)) or api.Run(run))
+    first, again = (corpuscle("demo", "--per-class", "20", "--seed", "3") for _ in range(2))
+    assert first.code == again.code == 0
+    assert "drawing 100 white cells of five kinds into runs/demo-cells" in first.err and "drawing" not in again.err
+    for cells, named in given:
+        assert len(images_of(cells)) == 100 and named["settings"]["seed"] == 3
+        assert named["command"] == "corpuscle demo --per-class 20 --seed 3"
 
 
 # --- use

@@ -7,10 +7,17 @@ import pytest
 from scipy import special
 
 from corpuscle.metrics.classification import METRICS, Metric, score
+from corpuscle.metrics.conformal import interval
+from corpuscle.metrics.counted import Counted
+from corpuscle.metrics.counting import COUNT_METRICS, CountMetric, Sums, score_counts
 from corpuscle.metrics.counts import Counts
+from corpuscle.metrics.dots import DotCounts
 from corpuscle.metrics.inputs import Scorable
 
 every_metric = pytest.mark.parametrize("name", METRICS)
+every_count_metric = pytest.mark.parametrize("name", COUNT_METRICS)
+# no prediction is the best or the worst for these two: they judge the intervals
+counts_and_dots = pytest.mark.parametrize("name", [name for name, one in COUNT_METRICS.items() if one.needs != "ends"])
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,9 @@ def compute(metric: Metric, part: Scorable, weight: float = 1) -> float:
 
 
 def test_every_score_has_a_title_and_a_meaning_of_its_own() -> None:
-    assert len({metric.title for metric in METRICS.values()}) == len(METRICS)
-    assert all(metric.meaning for metric in METRICS.values())
+    for metrics in (METRICS, COUNT_METRICS):
+        assert len({metric.title for metric in metrics.values()}) == len(metrics)
+        assert all(metric.meaning for metric in metrics.values())
 
 
 @every_metric
@@ -66,3 +74,56 @@ def test_neither_the_order_of_samples_nor_of_classes_matters(name: str, part: Sc
 @every_metric
 def test_all_samples_twice_give_the_same_score(name: str, part: Scorable) -> None:
     assert compute(METRICS[name], part, weight=2) == pytest.approx(compute(METRICS[name], part), abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def counted() -> Counted:
+    random = np.random.default_rng(0)
+    true_NK = random.poisson(random.lognormal(2, 1, size=(200, 1)))
+    predicted_NK = np.maximum(true_NK * 1.1 + random.normal(size=(200, 1)) * np.sqrt(true_NK + 1), 0)
+    return as_counted(predicted_NK, true_NK, random.binomial(true_NK, 0.7))
+
+
+def as_counted(predicted_NK: np.ndarray, true_NK: np.ndarray, tp_NK: np.ndarray) -> Counted:
+    return Counted(predicted_NK, true_NK, *interval(predicted_NK, 1.5), DotCounts(5.0, tp_NK, true_NK + 1, true_NK))
+
+
+def compute_count(metric: CountMetric, counted: Counted, weight: float = 1) -> float:
+    code_N = np.arange(len(counted.true_NK))
+    return float(metric.compute(Sums(counted, code_N, np.full((len(code_N), 1), weight)))[0, 0])
+
+
+@every_count_metric
+def test_a_score_of_counts_lies_in_its_bounds_and_in_its_interval(name: str, counted: Counted) -> None:
+    found = score_counts(counted, classes=["cell"], resamples=200).scores[name]
+    least, greatest = COUNT_METRICS[name].bounds
+    assert least <= found.low <= found.value <= found.high <= greatest
+    assert found.low < found.high
+    assert found.direction == COUNT_METRICS[name].direction
+
+
+@counts_and_dots
+def test_perfect_counts_have_the_best_score(name: str, counted: Counted) -> None:
+    metric, true_NK = COUNT_METRICS[name], counted.true_NK
+    dots = DotCounts(5.0, true_NK, true_NK, true_NK)
+    perfect = compute_count(metric, Counted(true_NK.astype(float), true_NK, dots=dots))
+    best = metric.bounds[1] if metric.direction == "max" else 0
+    assert perfect == pytest.approx(best, abs=1e-12)
+
+
+@counts_and_dots
+def test_far_off_is_worse_than_near(name: str, counted: Counted) -> None:
+    far = as_counted(np.roll(counted.true_NK, 1, axis=0) + 20.0, counted.true_NK, counted.dots.tp_NK // 2)
+    wrong, fair = compute_count(COUNT_METRICS[name], far), compute_count(COUNT_METRICS[name], counted)
+    assert wrong < fair if COUNT_METRICS[name].direction == "max" else wrong > fair
+
+
+@every_count_metric
+def test_neither_the_order_of_images_nor_all_of_them_twice_changes_a_score(name: str, counted: Counted) -> None:
+    rows, dots = np.random.default_rng(1).permutation(200), counted.dots
+    moved_dots = DotCounts(5.0, dots.tp_NK[rows], dots.found_NK[rows], dots.true_NK[rows])
+    ends = (counted.low_NK[rows], counted.high_NK[rows])
+    moved = Counted(counted.predicted_NK[rows], counted.true_NK[rows], *ends, moved_dots)
+    value = compute_count(COUNT_METRICS[name], counted)
+    assert compute_count(COUNT_METRICS[name], moved) == pytest.approx(value, abs=1e-12)
+    assert compute_count(COUNT_METRICS[name], counted, weight=2) == pytest.approx(value, abs=1e-12)

@@ -9,7 +9,7 @@ import torch
 from corpuscle.core.settings import validated
 from corpuscle.nets.card import Card, load, save
 from corpuscle.nets.net import Net
-from corpuscle.nets.zoo import ENCODERS, NetPlan, build
+from corpuscle.nets.zoo import ENCODERS, MAPPERS, NetPlan, build
 
 DEEP = {"resnet101", "resnet152"}
 TIMM = (
@@ -20,13 +20,20 @@ TIMM = (
     "timm/resnet18",
     "timm/mobilenetv3_small_050",
 )
-NETS = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else []) for name in (*ENCODERS, *TIMM)]
+NETS = [pytest.param(name, marks=[pytest.mark.slow] if name in DEEP else []) for name in (*ENCODERS, *MAPPERS, *TIMM)]
 SIZE = 64
 NUM_OUTPUTS = 3
 
 
 def plan_of(name: str) -> NetPlan:
+    if name in MAPPERS:
+        return NetPlan(model=name, head="density", widths=(8, 16, 24))
     return NetPlan(model=name, head="mlp", hidden=(16,))
+
+
+def cells(name: str) -> tuple[int, ...]:
+    """Height and width of the maps of a net that gives maps."""
+    return (SIZE // plan_of(name).stride,) * 2 if name in MAPPERS else ()
 
 
 @cache
@@ -47,8 +54,8 @@ def test_every_net_gives_one_row_of_outputs_and_features_an_image(name):
     net = net_of(name)
     for num in (1, 2):
         with torch.no_grad():
-            assert net(images(num)).shape == (num, NUM_OUTPUTS)
-            assert net.encoder(images(num)).shape == (num, net.num_features)
+            assert net(images(num)).shape == (num, NUM_OUTPUTS, *cells(name))
+            assert net.encoder(images(num)).shape == (num, net.num_features, *cells(name))
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -65,7 +72,8 @@ def test_every_nets_output_for_an_image_does_not_depend_on_its_batch(name):
 def test_every_net_gives_a_gradient_to_every_parameter(name):
     net = net_of(name)
     net.zero_grad()
-    torch.nn.functional.cross_entropy(net(images(2)), torch.tensor([0, 1])).backward()
+    outputs_NK = net(images(2)).flatten(2).sum(-1) if name in MAPPERS else net(images(2))
+    torch.nn.functional.cross_entropy(outputs_NK, torch.tensor([0, 1])).backward()
     grads = {key: parameter.grad for key, parameter in net.named_parameters()}
     assert [key for key, grad in grads.items() if grad is None or not grad.isfinite().all()] == []
     assert any(grad.any() for key, grad in grads.items() if key.startswith("encoder."))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
 from corpuscle.core.records import Pixels
-from corpuscle.data.readers.image import FORMATS, IMAGE_SUFFIXES, UnreadableImage, decode, read_image
+from corpuscle.data.readers.image import FORMATS, IMAGE_SUFFIXES, UnreadableImage, decode, read_image, size_of
+from corpuscle.data.readers.read import content_digest, read_pixels
 
 COLOUR_HWC = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -59,3 +61,25 @@ def test_every_format_has_a_suffix_by_which_it_is_found():
     Image.init()
     for kind in FORMATS:
         assert any(Image.EXTENSION.get(suffix) == kind for suffix in IMAGE_SUFFIXES), kind
+
+
+def test_every_format_tells_its_size_without_being_decoded(content, tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    assert size_of(path) == (32, 24)
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "HDF5"])
+def test_every_kind_is_read_by_one_door_and_known_by_its_bytes(kind, tmp_path):
+    path = tmp_path / "x.h5"
+    if kind == "HDF5":
+        with h5py.File(path, "w") as file:
+            file["x"] = np.stack([255 - COLOUR_HWC, COLOUR_HWC])
+        path = tmp_path / "x.h5#1"
+    else:
+        Image.fromarray(COLOUR_HWC).save(path, kind)
+    pixels = read_pixels(path)
+    assert pixels.array_HWC.shape == (24, 32, 3) and pixels.array_HWC.flags.c_contiguous
+    np.testing.assert_array_equal(read_pixels(path).array_HWC, pixels.array_HWC)
+    assert content_digest(path) == content_digest(path) != content_digest(tmp_path / "x.h5#0")

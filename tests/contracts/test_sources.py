@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 from pathlib import Path
 
+import h5py
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image, ImageFile
 
 from corpuscle.core.errors import DataFault
-from corpuscle.data.sources import scan
+from corpuscle.data.readers.read import exists, read_pixels
+from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.sources.layouts import LAYOUTS
 from corpuscle.data.table import COLUMNS
 
@@ -24,20 +30,94 @@ EXAMPLES = {
 }
 
 
-@pytest.fixture(params=LAYOUTS)
+def picture(*dots: tuple[int, int]) -> bytes:
+    """A PNG of 20 x 10 black pixels and some white ones (x, y)."""
+    pixels_HW = np.zeros((10, 20), np.uint8)
+    for x, y in dots:
+        pixels_HW[y, x] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels_HW).save(file, "PNG")
+    return file.getvalue()
+
+
+def hdf5() -> bytes:
+    """Twelve images and their counts."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        content["x"] = np.zeros((12, 10, 20, 3), np.uint8)
+        content["y"] = [2, 0, *range(10)]
+    return file.getvalue()
+
+
+BOXES = "".join(
+    f"<object><name>{kind}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>{end}</xmax><ymax>5</ymax></bndbox></object>"
+    for kind, end in (("b", 3), ("a", 9))
+)
+COCO = {
+    "images": [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}],
+    "annotations": [{"id": k, "image_id": 1, "category_id": k, "bbox": [0, 0, k, 5]} for k in (2, 1)],
+    "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+}
+POINTS = {"type": "FeatureCollection", "features": []} | {
+    "features": [
+        {"geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {"classification": {"name": kind}}}
+        for kind in "ba"
+    ]
+}
+PAIR = {"1.png": picture(), "2.png": picture()}
+COUNTED: dict[str, tuple[tuple[str, ...], dict[str, str | bytes]]] = {
+    "one CSV": (("cell",), {"t.csv": "image,count\n2.png,0\n1.png,2\n", **PAIR}),
+    "train, valid and test CSVs": (
+        ("cell",),
+        {"train.csv": "image,count\n1.png,2\n", "test.csv": "image\n2.png\n", **PAIR},
+    ),
+    "one HDF5 file": (("lymphocyte",), {"training.h5": hdf5()}),
+    "images and images of dots": (
+        ("cell",),
+        {"1cell.png": picture(), "1dots.png": picture((0, 0), (5, 5)), "2_000.png": picture()}
+        | {"2_dots_000.png": picture((3, 3))},
+    ),
+    "a CSV of points": (("a", "b"), {"t.csv": "image,x,y,kind\n2.png,,,\n1.png,1,2,b\n1.png,3,4,a\n", **PAIR}),
+    "a JSON file of points": (
+        ("a", "b"),
+        {"t.json": json.dumps({"2.png": {}, "1.png": {"b": [[1, 2]], "a": [[3, 4]]}}), **PAIR},
+    ),
+    "images and GeoJSON files of points": (
+        ("a", "b"),
+        {"1.geojson": json.dumps(POINTS), "2.geojson": json.dumps({"features": []}), **PAIR},
+    ),
+    "boxes in Pascal VOC": (
+        ("a", "b"),
+        {f"JPEGImages/{name}": content for name, content in PAIR.items()}
+        | {"Annotations/1.xml": f"<annotation>{BOXES}</annotation>", "Annotations/2.xml": "<annotation/>"},
+    ),
+    "boxes in COCO": (("a", "b"), {"t.json": json.dumps(COCO), **PAIR}),
+}
+
+
+def written(root: Path, content: dict[str, str | bytes]) -> Path:
+    """The files of an example on disk."""
+    for name, text in content.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return root
+
+
+def test_every_layout_has_an_example():
+    assert set(EXAMPLES) | set(COUNTED) == set(LAYOUTS), "add an example of it so that its contract is tested"
+
+
+@pytest.fixture(params=EXAMPLES)
 def layout(request: pytest.FixtureRequest) -> str:
-    """The name of each layout."""
-    assert request.param in EXAMPLES, f"add an example of '{request.param}' so that its contract is tested"
+    """The name of each layout of named images."""
     return request.param
 
 
 @pytest.fixture
 def path(layout: str, tmp_path: Path) -> Path:
     """An example of the layout on disk."""
-    for name, text in EXAMPLES[layout].items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    return tmp_path / "x" / "all.csv" if layout == "one CSV" else tmp_path
+    root = written(tmp_path, EXAMPLES[layout])
+    return root / "x" / "all.csv" if layout == "one CSV" else root
 
 
 def test_every_layout_is_recognised(layout, path):
@@ -74,3 +154,77 @@ def test_every_layout_refuses_a_single_class_by_name(path, tmp_path):
         shutil.rmtree(folder)
     with pytest.raises(DataFault, match=r"a single class \('a'\), at least 2 were expected"):
         scan(path)
+
+
+# ------------------------------------------------------------------------------------------------ of counted objects
+
+
+@pytest.fixture(params=COUNTED)
+def counted(request: pytest.FixtureRequest) -> str:
+    """The name of each layout of counted objects."""
+    return request.param
+
+
+@pytest.fixture
+def place(counted: str, tmp_path: Path) -> Path:
+    """An example of the layout on disk."""
+    return written(tmp_path, COUNTED[counted][1])
+
+
+def test_every_layout_of_counts_is_recognised_and_gives_its_kinds(counted, place):
+    table = scan(place)
+    assert (table.layout, table.classes, table.counted) == (counted, COUNTED[counted][0], True)
+
+
+def test_every_layout_of_counts_gives_the_same_rows_twice_sorted_by_path(place):
+    table = scan(place)
+    again = scan(place)
+    assert table.frame.equals(again.frame) and table.frame["image"].is_unique().all()
+    assert table.points is None if again.points is None else table.points.equals(again.points)
+    key = table.frame["image"].str.replace(r"#(\d)$", "#0${1}")  # rows of an HDF5 file come in their own order
+    assert key.is_sorted()
+
+
+def test_every_layout_of_counts_gives_the_columns_of_the_table(place):
+    frame = scan(place).frame
+    assert frame.schema == COLUMNS | {"counts": pl.List(pl.Int64)}
+    assert frame["label"].null_count() == len(frame)
+    assert frame.filter(pl.col("counts").is_null() != (pl.col("split").fill_null("") == "unlabelled")).is_empty()
+    assert frame["source"].null_count() == 0
+
+
+def test_the_points_of_every_layout_are_its_counts(place):
+    table = scan(place)
+    known = table.frame.filter(table.known)
+    assert known["counts"].list.len().unique().to_list() == [len(table.classes)]
+    if table.points is None:
+        return
+    assert table.points.schema == {"image": pl.String, "x": pl.Float64, "y": pl.Float64, "kind": pl.String}
+    for image, counts in known.select("image", "counts").iter_rows():
+        of_image = table.points.filter(pl.col("image") == image)["kind"].to_list()
+        assert counts == [of_image.count(kind) for kind in table.classes]
+
+
+def test_every_layout_of_counts_names_images_that_can_be_read(place):
+    table = scan(place)
+    assert all(exists(table.path_of(image)) for image in table.frame["image"])
+    assert read_pixels(table.path_of(table.frame["image"][0])).array_HWC.shape == (10, 20, 3)
+
+
+def test_every_layout_of_counts_decodes_images_of_dots_and_no_others(place, monkeypatch):
+    decoded: list[str] = []
+    load = ImageFile.ImageFile.load
+
+    def noted(self: ImageFile.ImageFile) -> object:
+        if self.fp is not None:  # closed when its pixels are there
+            decoded.append(Path(self.fp.name).name)
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    scan(place)
+    assert [name for name in decoded if "dots" not in name] == []
+
+
+def test_every_layout_of_counts_says_all_that_is_wrong_of_its_kinds(counted, place):
+    with pytest.raises(DataFault, match=r"data\.kinds: 'nobody' is none of the . kinds of this data set"):
+        scan(place, SourcePlan(kinds=("nobody",)))

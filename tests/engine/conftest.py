@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from corpuscle.core.progress import Progress
 from corpuscle.core.stopped import Stopped
 from corpuscle.engine.run_folder import ENVIRONMENT
 from corpuscle.engine.train import Call, train
@@ -87,6 +88,22 @@ class Fitter:
 @pytest.fixture(scope="session")
 def fit(cells: Path) -> Fitter:
     return Fitter(cells)
+
+
+class Listener(Progress):
+    """Keeps the lines that were said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
 
 
 def digest_of_run(run: Path) -> str:

@@ -42,6 +42,14 @@ def test_a_word_that_is_no_device_is_refused_with_the_nearest(name):
         choose_machine(DevicePlan(name=name))
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("gpu", "cuda"), ("GPU:1", "cuda"), ("nvidia", "cuda"), ("CUDA", "cuda"), ("metal", "mps")]
+)
+def test_what_people_call_a_device_is_answered_with_its_name(name, meant):
+    with pytest.raises(CorpuscleError, match=rf"^'{name}' is not a device; Did you mean {meant}\?$"):
+        choose_machine(DevicePlan(name=name))
+
+
 def test_half_precision_needs_a_gpu():
     with pytest.raises(CorpuscleError, match="fp16 expects a CUDA GPU, this is cpu; pass bf16, fp32 or auto"):
         choose_machine(DevicePlan(name="cpu", precision="fp16"))

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.core.progress import Progress
 from corpuscle.engine import fit as module
 from corpuscle.engine.checkpoint import load_state
 from corpuscle.engine.run_folder import CHECKPOINT, LOG
@@ -26,17 +25,6 @@ def log(run):
 
 def weights(run):
     return load(run).net.state_dict()
-
-
-class Listener(Progress):
-    """Keeps the lines that were said."""
-
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
 
 
 def spoil_loss(monkeypatch, call, value):
@@ -128,10 +116,9 @@ def test_pieces_of_a_batch_give_the_same_step_but_for_rounding(fit, tmp_path):
     assert max((whole[name] - start[name]).abs().max() for name in whole) > 0.1
 
 
-def test_a_stage_ends_early_once_nothing_improves(fit, tmp_path, monkeypatch):
+def test_a_stage_ends_early_once_nothing_improves(fit, tmp_path, monkeypatch, listener):
     recalls, sound = iter([0.5, 0.6, 0.6, 0.4, 0.9]), module.epoch_row
     monkeypatch.setattr(module, "epoch_row", lambda *args: sound(*args) | {"val_recall": next(recalls)})
-    listener = Listener()
     run = fit(tmp_path / "run", Call({}, progress=listener), stages=[{"epochs": 9}], fit__patience=2, fit__keep="best")
     assert [row["best"] for row in log(run)] == ["true", "true", "false", "false"]
     assert "no improvement in 2 epochs: this stage ends early" in listener.lines

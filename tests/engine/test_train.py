@@ -36,17 +36,6 @@ FILES = {
 }
 
 
-class Listener(Progress):
-    """Keeps the lines that were said."""
-
-    def __init__(self):
-        super().__init__()
-        self.lines = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
 def metrics(run):
     return json.loads((run / "metrics.json").read_text())
 
@@ -72,8 +61,7 @@ def test_facts_say_what_happened(finished):
     assert plan["derived"]["device"]["why"] == "asked for"
 
 
-def test_a_finished_run_says_so_and_is_left_alone(fit, finished, tmp_path):
-    listener = Listener()
+def test_a_finished_run_says_so_and_is_left_alone(fit, finished, tmp_path, listener):
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
     fit(finished, Call({}, progress=listener), score__views=4)
     assert f"{finished} is finished; name another --out to train again" in listener.lines
@@ -101,8 +89,7 @@ def test_two_classes_are_enough(fit, few, tmp_path):
     assert set(metrics(run)["parts"]) == {"val", "test"}
 
 
-def test_a_training_part_smaller_than_a_batch_is_one_batch(fit, few, tmp_path):
-    listener = Listener()
+def test_a_training_part_smaller_than_a_batch_is_one_batch(fit, few, tmp_path, listener):
     run = fit(tmp_path / "run", Call({}, progress=listener), path=few(4), fit__batch_size=32)
     plan = json.loads((run / "plan.json").read_text())
     assert plan["derived"]["fit.batch_size"] == {"value": 4, "why": "the training part has 4 images"}
@@ -135,12 +122,11 @@ def test_16_bits_are_used_in_full(fit, few, tmp_path):
     assert all(value.isfinite().all() for value in load(run).net.state_dict().values())
 
 
-def test_a_bad_image_among_many_is_set_aside_by_name(fit, cells, tmp_path):
+def test_a_bad_image_among_many_is_set_aside_by_name(fit, cells, tmp_path, listener):
     folder = tmp_path / "cells"
     shutil.copytree(cells, folder)
     bad = sorted((folder / "monocyte").iterdir())[0]
     bad.write_text("no image")
-    listener = Listener()
     run = fit(tmp_path / "run", Call({}, progress=listener), path=folder, guard__max_faulty=0.02)
     assert [line for line in listener.lines if line.startswith(f"set aside: monocyte/{bad.name}: ")]
     assert bad.name not in (run / "predictions.csv").read_text()
@@ -164,8 +150,7 @@ def test_an_unknown_model_is_refused_before_a_folder_is_made(fit, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_another_run_start_a_new_one(fit, finished, tmp_path):
-    listener = Listener()
+def test_weights_of_another_run_start_a_new_one(fit, finished, tmp_path, listener):
     run = fit(tmp_path / "run", Call({}, progress=listener), net__weights=str(finished), epochs=[1])
     assert [line for line in listener.lines if line.startswith("weights: ")]
     before, after = load(finished).card, load(run).card
@@ -209,7 +194,7 @@ def test_killed_while_it_is_judged_a_run_is_only_judged_again(fit, digest, tmp_p
     assert metrics(tmp_path / "run")["parts"]
 
 
-def test_a_full_disk_at_the_end_keeps_what_was_trained(fit, tmp_path, monkeypatch):
+def test_a_full_disk_at_the_end_keeps_what_was_trained(fit, tmp_path, monkeypatch, listener):
     sound, full = os.fsync, []
 
     def fsync(handle):
@@ -228,6 +213,5 @@ def test_a_full_disk_at_the_end_keeps_what_was_trained(fit, tmp_path, monkeypatc
         fit(tmp_path / "run", Call({}, progress=Fills()), stages=[{"epochs": 3}], fit__save_every=0)
     full.clear()
     assert load_state(tmp_path / "run" / run_folder.CHECKPOINT).state.place == Place(0, 1, 0)
-    listener = Listener()
     fit(tmp_path / "run", Call({}, progress=listener), stages=[{"epochs": 3}], fit__save_every=0)
     assert "going on from epoch 2, step 1" in listener.lines

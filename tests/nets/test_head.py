@@ -21,10 +21,26 @@ def test_an_mlp_head_has_the_hidden_widths_activation_and_dropout_asked_for(acti
     assert head(torch.randn(4, 7)).shape == (4, 3)
 
 
+def test_a_deep_head_has_five_hidden_layers_of_twice_the_features_width():
+    head = HEADS["deep"](NetPlan(head="deep", dropout=0.5), 7, 3)
+    assert [layer.out_features for layer in head if isinstance(layer, nn.Linear)] == [14, 14, 14, 14, 14, 3]
+    assert [type(layer) for layer in head] == [nn.Linear, nn.ReLU, nn.Dropout] * 5 + [nn.Linear]
+    assert {layer.p for layer in head if isinstance(layer, nn.Dropout)} == {0.5}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_density_head_gives_a_map_a_kind_in_objects_a_pixel(stride):
+    head = HEADS["density"](NetPlan(model="unet", head="density", stride=stride), 7, 3).eval()
+    features_NCHW = torch.randn(4, 7, 5, 6)
+    expected = nn.functional.conv2d(features_NCHW, head[1].weight, head[1].bias) * stride**2 / 100
+    torch.testing.assert_close(head(features_NCHW), expected)
+    assert 0 < head(features_NCHW).abs().max() < 0.01
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_computes_in_fp32_under_autocast(name):
     head = HEADS[name](NetPlan(), 7, 3).eval()
-    features_NC = torch.randn(4, 7).bfloat16()
+    features_NC = torch.randn(4, 7, *(5, 6) * (name == "density")).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         outputs_NK = head(features_NC)
     assert outputs_NK.dtype == torch.float32

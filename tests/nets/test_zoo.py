@@ -76,3 +76,35 @@ def test_a_plan_out_of_range_is_refused():
         validated(NetPlan, {"hidden": [0]})
     with pytest.raises(CorpuscleError, match=r"norm should be 'batch' or 'group', got \"layer\""):
         validated(NetPlan, {"norm": "layer"})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"model": "unet"}, "got model unet with head linear; pass --set net.head=density, or another --model"),
+        ({"head": "density"}, "got model resnet18 with head density; pass --set net.head=linear, or another --model"),
+        (
+            {"model": "timm/resnet10t", "head": "density"},
+            "got model timm/resnet10t with head density; pass --set net.head=linear",
+        ),
+        (
+            {"model": "unet", "head": "density", "weights": "imagenet"},
+            "net.weights=imagenet expects a net with published weights, unet has none; pass none, a file, or",
+        ),
+        (
+            {"model": "unet", "head": "density", "norm": "group"},
+            "net.norm=group is for resnet18, resnet34, resnet50, resnet101, resnet152, the model is unet; leave",
+        ),
+    ],
+)
+def test_what_the_unet_cannot_have_and_others_cannot_share_is_refused(values, text):
+    with pytest.raises(CorpuscleError) as error:
+        check_plan(NetPlan(**values))
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_unet_has_the_widths_and_the_stride_of_its_plan():
+    net = build(NetPlan(model="unet", head="density", widths=(8, 12), stride=1), num_outputs=3, size=32)
+    assert (net.num_features, net.encoder.stride, net.encoder.multiple) == (8, 1, 2)
+    assert net(torch.zeros(1, 3, 32, 48)).shape == (1, 3, 32, 48)

@@ -284,3 +284,146 @@ def _environment() -> dict[str, Any]:
         "platform": "Linux-6.1-x86_64",
         "weights_digest": "9a3f5e0c2b7d41188f0e6d5c4b3a2918",
     }
+
+
+@pytest.fixture
+def make_count_run(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes the run folder of a counter; see `write_count_run`."""
+    return lambda name="counts", **changes: write_count_run(tmp_path / name, **changes)
+
+
+def write_count_run(
+    folder: Path,
+    kinds: Sequence[str] = ("cell",),
+    parts: Sequence[str] = ("val", "test"),
+    images: int = 24,
+    points: bool = True,
+    intervals: bool = True,
+    side: int = 48,
+) -> Path:
+    """Write a finished run of a counter on drawn cells.
+
+    Args:
+        parts: which parts have scores.
+        images: a part.
+        points: whether dots and densities are known.
+        intervals: whether the validation groups were enough for an interval.
+        side: height of an image in pixels; it is a third wider.
+    """
+    generator = np.random.default_rng(5)
+    root = folder.parent / f"{folder.name} images"
+    (folder / "heatmaps").mkdir(parents=True)
+    root.mkdir()
+    rows, dots, maps = [], [], {}
+    for part in ("train", *parts):
+        for place in range(images):
+            image = f"{part} <b> {place}.png"
+            true = {kind: int(generator.integers(0, 4 * side // 10 + 8 * k)) for k, kind in enumerate(kinds)}
+            at = {kind: generator.uniform(3, (side * 4 // 3 - 4, side - 4), (n, 2)) for kind, n in true.items()}
+            found = {kind: xy[1:] + generator.normal(0, 1, (max(len(xy) - 1, 0), 2)) for kind, xy in at.items()}
+            density = _draw_cells(root / image, at, side, generator)
+            rows.append({"image": image, "split": part, "group": f"slide {place // 2}", "counts": _listed(true)})
+            for kind, n in true.items():
+                count = max(0.0, n + generator.normal(0.3, 0.5 * np.sqrt(n + 1)))
+                half = 0.9 * np.sqrt(count + 1) if intervals else np.nan
+                ends = {f"low_{kind}": max(0.0, count - half), f"high_{kind}": count + half}
+                rows[-1] |= {f"true_{kind}": n, f"count_{kind}": count} | (ends if intervals else {})
+                for what, xy in (("true", at[kind]), ("found", found[kind])):
+                    score = 0.9 if what == "found" else None
+                    dots += [
+                        {"image": image, "what": what, "kind": kind, "x": x, "y": y, "score": score}
+                        for x, y in xy
+                        if part != "train"
+                    ]
+            if points and part == parts[-1] and place < 3:
+                file = f"{part}_{place}.png"
+                grey = (255 * density / max(density.max(), 1e-9)).astype(np.uint8)
+                Image.fromarray(grey).save(folder / "heatmaps" / file)
+                maps[image] = {"file": file, "full": float(density.max()), "shrink": 1}
+    frame = pl.DataFrame(rows)
+    frame.select("image", "split", "group", "counts").write_csv(folder / "samples.csv")
+    held_out = frame.filter(pl.col("split") != "train").drop("counts")
+    held_out.write_csv(folder / "predictions.csv")
+    if points:
+        pl.DataFrame(dots, infer_schema_length=None).write_csv(folder / "points.csv")
+        (folder / "heatmaps" / "index.json").write_text(json.dumps(maps))
+    metrics = {
+        "task": "count",
+        "classes": list(kinds),
+        "calibration": {
+            "level": 0.9,
+            "quantiles": dict.fromkeys(kinds, 0.9 if intervals else None),
+            "groups": 12 if intervals else 5,
+        },
+        "parts": {part: count_scores(held_out, kinds, part, points, intervals) for part in parts},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    _finish_count_run(folder, root, frame, kinds)
+    return folder
+
+
+def _listed(true: dict[str, int]) -> str:
+    return " ".join(str(number) for number in true.values())
+
+
+def _draw_cells(path: Path, at: dict[str, np.ndarray], side: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw an image of soft round cells; its density at a quarter of the size."""
+    width = side * 4 // 3
+    image_HW3 = np.full((side, width, 3), (226.0, 205.0, 214.0)) + generator.normal(0, 4, (side, width, 3))
+    density = np.zeros((-(-side // 4), -(-width // 4)))
+    for k, xy in enumerate(at.values()):
+        colour = np.array([(92, 60, 140), (180, 60, 70), (60, 110, 120)][k % 3], float)
+        for x, y in xy:
+            window = np.s_[max(0, int(y) - 7) : int(y) + 8, max(0, int(x) - 7) : int(x) + 8]
+            y_H1, x_1W = np.ogrid[window[0].start : window[0].stop, window[1].start : window[1].stop]
+            share_HW = np.clip(1.4 - np.hypot(x_1W - x, y_H1 - y) / (3.2 + 0.8 * k), 0, 1)[..., None] * 0.8
+            part_HW3 = image_HW3[window]
+            share_HW = share_HW[: part_HW3.shape[0], : part_HW3.shape[1]]
+            part_HW3 += share_HW * (colour - part_HW3)
+            density[int(y) // 4, int(x) // 4] += 1
+    Image.fromarray(image_HW3.clip(0, 255).astype(np.uint8)).save(path)
+    return density
+
+
+def count_scores(
+    predictions: pl.DataFrame, kinds: Sequence[str], part: str, points: bool, intervals: bool
+) -> dict[str, Any]:
+    """The scores of one part of a counting run: the errors in truth, the rest near enough."""
+    frame = predictions.filter(pl.col("split") == part)
+    n, groups = len(frame), frame["group"].n_unique()
+
+    def score(value: float, direction: str = "max", half: float = 0.05) -> dict[str, Any]:
+        ends = {"low": value - half, "high": value + half}
+        return {"value": value, **ends, "n": n, "groups": groups, "direction": direction}
+
+    def scores(off_N: np.ndarray) -> dict[str, Any]:
+        mae, rmse = float(np.abs(off_N).mean()), float(np.sqrt((off_N**2).mean()))
+        found = {"mae": score(mae, "min", 0.3), "rmse": score(rmse, "min", 0.3), "r": score(0.97, half=0.01)}
+        found |= {"r2": score(0.94), "bias": score(float(off_N.mean()), "min", 0.2), "kappa": score(0.91)}
+        if intervals:
+            found |= {"coverage": score(0.917, half=0.04), "width": score(7.2, "min", 0.4)}
+        names = ("dot_precision", "dot_recall", "dot_f1") if points else ()
+        return found | {name: score(0.9 + 0.01 * place, half=0.02) for place, name in enumerate(names)}
+
+    off = {kind: (frame[f"count_{kind}"] - frame[f"true_{kind}"]).to_numpy() for kind in kinds}
+    per_class = {kind: {"scores": scores(off[kind]), "objects": int(frame[f"true_{kind}"].sum())} for kind in kinds}
+    distance = {"distance": 6.0} if points else {}
+    return {"n": n, "groups": groups, "scores": scores(sum(off.values())), "per_class": per_class, **distance}
+
+
+def _finish_count_run(folder: Path, root: Path, frame: pl.DataFrame, kinds: Sequence[str]) -> None:
+    """Write the log, the plan, the fingerprint and the environment."""
+    _write_log(folder, 12)
+    log = pl.read_csv(folder / "log.csv").drop("train_accuracy", "train_recall", "val_accuracy", "val_recall")
+    error = 40 / pl.col("epoch") ** 1.3
+    log.with_columns(train_mae=error, val_mae=error * 1.2 + 1).write_csv(folder / "log.csv")
+    by_part = {part: frame.filter(pl.col("split") == part) for part in frame["split"].unique()}
+    counts = {
+        kind: {part: {"images": len(one), "objects": int(one[f"true_{kind}"].sum())} for part, one in by_part.items()}
+        for kind in kinds
+    }
+    known = ("layout", "notes", "sizes", "modes", "mean", "group_by")
+    fingerprint = {key: value for key, value in _fingerprint(root, [("a", "b")] * 4, kinds, ()).items() if key in known}
+    fingerprint |= {"task": "count", "root": str(root), "images": len(frame), "groups": 36, "counts": counts}
+    for name, content in (("plan", _plan()), ("fingerprint", fingerprint), ("environment", _environment())):
+        (folder / f"{name}.json").write_text(json.dumps(content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.report.compare import Difference, compare_runs, write_comparison
+from corpuscle.report.compare import Difference, Spread, compare_runs, write_comparison
 
 MakeRun = Callable[..., Path]
 
@@ -68,7 +69,21 @@ def test_a_comparison_is_written_as_a_page_and_tables(make_run: MakeRun, tmp_pat
         ),
         (
             Difference("kappa", "a", "b", 0.0, 0.0, 0.0, 9),
-            "a is above b by 0.000 of Cohen's kappa (95 % interval 0.000 to 0.000, 9 images): chance could explain it.",
+            "a and b are equal in Cohen's kappa (9 images).",
+        ),
+        (
+            Difference("accuracy", "a", "b", 0.0, -0.02, 0.03, 9),
+            "a and b are equal in accuracy (95 % interval of the difference -2.0 to 3.0 points, 9 images).",
+        ),
+        (
+            Difference("mae", "a", "b", -0.314, -0.52, -0.1, 100, "min", "count"),
+            "a is below b by 0.31 of mean absolute error, where less is better (95 % interval 0.10 to 0.52, 100 images)"
+            ": more than chance explains.",
+        ),
+        (
+            Difference("kappa", "a", "b", 0.01, -0.02, 0.04, 100, "max", "count"),
+            "a is above b by 0.010 of quadratic kappa (95 % interval -0.020 to 0.040, 100 images): "
+            "chance could explain it.",
         ),
     ],
 )
@@ -86,5 +101,38 @@ def test_what_cannot_be_compared_is_refused(make_run: MakeRun) -> None:
         compare_runs([run, run])
     unfinished = make_run("unfinished")
     (unfinished / "metrics.json").unlink()
-    with pytest.raises(CorpuscleError, match=r"unfinished has no metrics\.json yet; finish the run or leave it out"):
-        compare_runs([run, unfinished])
+    with pytest.raises(CorpuscleError, match=r"one, two have no metrics\.json yet; finish a run first"):
+        compare_runs([unfinished, unfinished], ["one", "two"])
+
+
+def test_an_unfinished_run_is_left_out_by_name(make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [make_run(name, epochs=epochs) for name, epochs in (("a", 5), ("b", 6), ("stopped", 2))]
+    (runs[2] / "metrics.json").unlink()
+    comparison = compare_runs(runs)
+    assert list(comparison.scores) == ["a", "b"] and comparison.unfinished == ("stopped",) and comparison.epochs == 5
+    assert comparison.folders == {"a": runs[0], "b": runs[1]}
+    assert "stopped has not finished" in write_comparison(comparison, tmp_path / "out").read_text(encoding="utf-8")
+    alone = compare_runs(runs[1:])
+    assert list(alone.scores) == ["b"] and alone.spreads == {}
+    assert "One run" in write_comparison(alone, tmp_path / "alone").read_text(encoding="utf-8")
+
+
+def test_the_mean_and_spread_over_folds_are_those_of_the_runs(make_count_run: MakeRun, tmp_path: Path) -> None:
+    folds = [make_count_run(f"fold-{place}", images=6) for place in range(3)]
+    for place, fold in enumerate(folds):
+        metrics = json.loads((fold / "metrics.json").read_text())
+        metrics["parts"]["test"]["scores"]["mae"]["value"] = 2.0 + place
+        metrics["parts"]["test"]["scores"]["r2"]["value"] = None if place else 0.5
+        (fold / "metrics.json").write_text(json.dumps(metrics))
+    comparison = compare_runs(folds)
+    assert comparison.spreads["mae"] == Spread(3.0, 1.0, 2.0, 4.0, 3) and "r2" not in comparison.spreads
+    page = write_comparison(comparison, tmp_path / "out").read_text(encoding="utf-8")
+    assert "Mean and spread over 3 runs" in page and "3.00 ± 1.00" in page
+    assert pl.read_csv(tmp_path / "out" / "spread.csv").row(0) == ("mae", 3.0, 1.0, 2.0, 4.0, 3)
+    figures = {figure.stem for figure in (tmp_path / "out" / "figures").glob("*.png")}
+    assert figures == {"scores", "errors", "train-loss", "val-loss", "train-mae", "val-mae"}
+
+
+def test_runs_of_two_tasks_are_not_set_side_by_side(make_run: MakeRun, make_count_run: MakeRun) -> None:
+    with pytest.raises(CorpuscleError, match="expects runs of one task, got run: classify, counts: count; compare"):
+        compare_runs([make_run(), make_count_run(images=4)])

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.report.part import CountPart
 from corpuscle.report.run_data import find_runs, read_run
 
 MakeRun = Callable[..., Path]
@@ -95,4 +96,31 @@ def test_damaged_files_are_named(make_run: MakeRun) -> None:
     del metrics["parts"]["val"]["n"]
     (folder / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(CorpuscleError, match=r"metrics\.json should hold the scores of a run, but KeyError\('n'\)"):
+        read_run(folder)
+
+
+def test_a_counting_run_gives_its_parts_points_and_calibration(make_count_run: MakeRun) -> None:
+    run = read_run(make_count_run(kinds=("red", "white"), images=6))
+    part = run.main_part
+    assert run.task == "count" and isinstance(part, CountPart) and part.distance == 6.0
+    assert part.objects == {kind: run.scored()[f"true_{kind}"].sum() for kind in ("red", "white")}  # type: ignore[index]
+    assert part.mean_count == sum(part.objects.values()) / 6
+    assert run.calibration["quantiles"] == {"red": 0.9, "white": 0.9} and len(run.heatmaps) == 3
+    assert run.predictions is not None and run.predictions.schema["low_white"] == pl.Float64
+    assert run.points is not None and set(run.points["what"]) == {"true", "found"}
+
+
+def test_an_interrupted_counting_run_knows_its_kinds(make_count_run: MakeRun) -> None:
+    folder = make_count_run(kinds=("red", "white"), images=4)
+    (folder / "metrics.json").unlink()
+    run = read_run(folder)
+    assert run.task == "count" and run.classes == ("red", "white") and run.main_part is None
+
+
+def test_a_task_without_a_report_is_named(make_count_run: MakeRun) -> None:
+    folder = make_count_run(images=4)
+    (folder / "metrics.json").write_text('{"task": "segment"}')
+    with pytest.raises(
+        CorpuscleError, match=r"a task with a report \(classify, count\), but its task is segment; install"
+    ):
         read_run(folder)

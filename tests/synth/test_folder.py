@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import cv2
@@ -11,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.synth.cells import KINDS, Cell
-from corpuscle.synth.folder import NUM_SLIDES, cell_of, write_cells
+from corpuscle.synth.folder import DRAWN, NUM_SLIDES, cell_of, provide_cells, write_cells
 
 
 def features(cell: Cell) -> np.ndarray:
@@ -55,6 +56,36 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(CorpuscleError, match="cannot be written"):
         write_cells(tmp_path / "taken", 1, 16, seed=0)
+
+
+def test_cells_that_are_there_are_left_alone(tmp_path):
+    provide_cells(tmp_path / "cells", 2, 16, seed=3)
+    first, *_ = sorted((tmp_path / "cells").rglob("*.png"))
+    assert len(list((tmp_path / "cells").rglob("*.png"))) == 10
+    assert json.loads((tmp_path / "cells" / DRAWN).read_text()) == {"per_class": 2, "size": 16, "seed": 3}
+    drawn = first.stat().st_mtime_ns
+    provide_cells(tmp_path / "cells", 2, 16, seed=3)
+    assert first.stat().st_mtime_ns == drawn
+
+
+@pytest.mark.parametrize(("per_class", "seed"), [(3, 0), (2, 1)])
+def test_cells_that_were_drawn_otherwise_are_refused(tmp_path, per_class, seed):
+    provide_cells(tmp_path / "cells", 2, 16, seed=0)
+    with pytest.raises(CorpuscleError) as raised:
+        provide_cells(tmp_path / "cells", per_class, 16, seed)
+    assert str(raised.value) == (
+        f"expected drawn cells of per_class {per_class}, size 16, seed {seed} in {tmp_path}/cells, "
+        "it holds those of per_class 2, size 16, seed 0; remove it, or name another --out"
+    )
+
+
+@pytest.mark.parametrize("record", [None, "{", "[]"])
+def test_a_folder_that_does_not_say_what_it_holds_is_refused(tmp_path, record):
+    write_cells(tmp_path, 1, 16, seed=0)
+    if record is not None:
+        (tmp_path / DRAWN).write_text(record)
+    with pytest.raises(CorpuscleError, match="it says nothing of what it holds; remove it, or name another --out"):
+        provide_cells(tmp_path, 1, 16, seed=0)
 
 
 def test_a_simple_classifier_tells_the_kinds_apart_on_slides_it_has_not_seen():

@@ -18,7 +18,7 @@ def compare(
 ) -> None:
     """Set runs side by side: curves, scores and paired differences.
 
-    Curves are drawn over the last epochs that all runs have.
+    Curves end at the last epoch that all runs have, so that none looks better because it was trained longer.
     """
     from corpuscle import api
 

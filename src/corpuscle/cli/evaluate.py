@@ -36,4 +36,5 @@ def evaluate(
     settings = options.chosen(locals())
     from corpuscle import api
 
-    options.say_result(api.evaluate(run, path, out=out, settings=settings, progress=options.progress()))
+    command, progress = options.typed(), options.progress()
+    options.say_result(api.evaluate(run, path, out=out, settings=settings, command=command, progress=progress))

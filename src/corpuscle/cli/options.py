@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from corpuscle.api import Run
     from corpuscle.core.progress import Progress
 
-SHOWN = ("accuracy", "balanced_accuracy", "auroc")
+SHOWN = ("accuracy", "balanced_accuracy", "auroc", "mae", "r", "coverage", "dot_f1")
 
 SETTING_OF = {
     "image_column": "data.image_column",
@@ -40,29 +40,41 @@ SETTING_OF = {
     "rare": "split.rare",
 }  # parameter of a verb to the setting it stands for; epochs and learning_rate hold a value for each stage
 
-Data = Annotated[Path, typer.Argument(metavar="PATH", help="Folder or CSV.", show_default=False)]
+Data = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A folder of images for each class, or a CSV.", show_default=False)
+]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder, as train wrote it (its --out).", show_default=False)
 ]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="What computes: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps."),
+]
 Assign = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="SECTION.FIELD=VALUE",
-        help="Any setting of this work; may be repeated. corpuscle train --show lists them.",
+        help="Any setting that this verb uses; may be repeated. corpuscle train PATH --show lists all.",
     ),
 ]
 ImageColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV that names the images.")]
 LabelColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV with the class.")]
-GroupColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of a CSV with the patient or slide.")]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column of a CSV with the patient or slide, whose images stay together."),
+]
 GroupFrom = Annotated[
     str | None,
     typer.Option(
-        metavar="PATTERN", help=r"Patient or slide from the file name: a pattern such as 'UID_(?P<group>\d+)_'."
+        metavar="PATTERN",
+        help=r"Patient or slide from the file's name: a regular expression such as 'UID_(?P<group>\d+)_'.",
     ),
 ]
-Root = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder that the paths of a CSV start from.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Folder that the paths in a CSV start from; that of the CSV unless named."),
+]
 Valid = Annotated[Path | None, typer.Option(metavar="CSV", help="CSV of the validation part.")]
 Test = Annotated[Path | None, typer.Option(metavar="CSV", help="CSV of the test part, with or without labels.")]
 
@@ -106,7 +118,8 @@ def say_result(run: Run) -> None:
     for part, content in run.metrics["parts"].items():
         images, groups = content["n"], content["groups"]
         of = f"{images} images" if groups == images else f"{images} images of {groups} groups"
-        words = [f"{name.replace('_', ' ')} {_with_interval(content['scores'][name])}" for name in SHOWN]
+        scores = content["scores"]
+        words = [f"{name.replace('_', ' ')} {_with_interval(scores[name])}" for name in SHOWN if name in scores]
         typer.echo(f"{part} ({of}): {', '.join(words)}")
     typer.echo(f"report: {run.report}")
 

@@ -21,6 +21,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV or Parquet file; printed as CSV if left out.")
     ] = None,
+    points: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For the dots of a run that counts: a CSV, and a GeoJSON an image for QuPath."),
+    ] = None,
     device: options.Device = None,
     image_column: options.ImageColumn = None,
     root: options.Root = None,
@@ -34,7 +38,7 @@ def predict(
     from corpuscle import api
 
     progress = options.progress()
-    predicted = api.predict(run, images, out=out, settings=settings, progress=progress)
+    predicted = api.predict(run, images, out=out, points=points, settings=settings, progress=progress)
     for fault in predicted.faults:
         progress.say(f"passed over: {fault}")
     if out is None:

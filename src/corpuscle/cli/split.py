@@ -12,21 +12,22 @@ from corpuscle.cli import options
 
 def split(
     path: options.Data,
-    out: Annotated[Path, typer.Option(metavar="OUT", help="CSV to write; with --as, the folder of the copy or links.")],
+    out: Annotated[Path, typer.Option(metavar="OUT", help="CSV to write, or the new folder.")],
     how: Annotated[
         Literal["csv", "copy", "link"],
-        typer.Option("--as", help="A CSV, or train, val and test folders of copies or links."),
+        typer.Option("--as", help="Write a CSV, or train, val and test folders of copies or of links."),
     ] = "csv",
-    anew: Annotated[bool, typer.Option("--anew", help="Divide again what comes divided.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Divide again what is divided already.")] = False,
     val_share: Annotated[
         float | None,
-        typer.Option("--val", metavar="SHARE", help="Of the validation part; 0 for none.  [default: 0.15]"),
+        typer.Option("--val", metavar="SHARE", help="Share of the validation part; 0 for none.  [default: 0.15]"),
     ] = None,
     test_share: Annotated[
-        float | None, typer.Option("--test", metavar="SHARE", help="Of the test part; 0 for none.  [default: 0.15]")
+        float | None,
+        typer.Option("--test", metavar="SHARE", help="Share of the test part; 0 for none.  [default: 0.15]"),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(metavar="K", help="Folds, each the test part once, in place of shares.")
+        int | None, typer.Option(metavar="K", help="Number of folds, in place of shares; each can be the test part.")
     ] = None,
     fold: Annotated[
         int | None, typer.Option(metavar="N", help="With --folds: which one is the test part, from 1.  [default: 1]")

@@ -13,7 +13,8 @@ from corpuscle.cli import options
 def submit(
     run: options.RunFolder,
     test_csv: Annotated[
-        Path, typer.Argument(metavar="CSV", help="Names images; its labels are filled in.", show_default=False)
+        Path,
+        typer.Argument(metavar="CSV", help="Names the images; the file itself stays as it is.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")] = Path("submission.csv"),
     device: options.Device = None,
@@ -22,7 +23,10 @@ def submit(
     root: options.Root = None,
     assign: options.Assign = None,
 ) -> None:
-    """Fill the labels of a CSV, its rows in their own order."""
+    """Fill the labels of a CSV by prediction, its rows in their own order.
+
+    If an image is missing or cannot be read, all such are named and nothing is written.
+    """
     settings = options.chosen(locals())
     from corpuscle import api
 

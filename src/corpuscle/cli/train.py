@@ -10,22 +10,29 @@ import typer
 
 from corpuscle.cli import options
 
+RECIPES = sorted(path.stem for path in (Path(__file__).parents[1] / "recipes").glob("[!_]*.py"))  # a file a recipe
+
 
 def train(
     path: options.Data,
     recipe: Annotated[
-        str, typer.Option(metavar="NAME", help="Choices to start from: default, fundus or leukemia.")
+        str,
+        typer.Option(metavar="NAME", help=f"Choices to start from: {', '.join(RECIPES[:-1])} or {RECIPES[-1]}."),
     ] = "default",
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Run folder; the same command goes on in it.  [default: runs/<data>-<recipe>]"
+            metavar="FOLDER",
+            help="Run folder to write; the same command goes on with a run that was stopped.  "
+            "[default: runs/<data>-<recipe>]",
         ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML with settings, such as experiment.toml of a run.")
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print every setting, where it came from, and leave.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print every setting with where it came from and its meaning; train nothing.")
+    ] = False,
     device: options.Device = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of every random choice.")] = None,
     size: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the images that the net sees.")] = None,
@@ -35,21 +42,28 @@ def train(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="FROM", help="Where it starts: none, imagenet, a weights file, or another run."),
+        typer.Option(metavar="FROM", help="Weights to start from: none, imagenet, a file, or another run."),
     ] = None,
     epochs: Annotated[
         str | None,
-        typer.Option("--epochs", "-e", metavar="N", help="Passes over the data, one number a stage: 40, or 50,150."),
+        typer.Option(
+            "--epochs",
+            "-e",
+            metavar="N",
+            help="Passes over the training images: 40, or 50,150 for a recipe of two stages.",
+        ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "-b", metavar="N", help="Images an optimiser step.")
+        int | None, typer.Option("--batch-size", "-b", metavar="N", help="Images in each optimiser step.")
     ] = None,
     optimiser: Annotated[
         str | None, typer.Option("--optimiser", "-o", metavar="NAME", help="sgd, adam or adamw.")
     ] = None,
     learning_rate: Annotated[
         str | None,
-        typer.Option("--learning-rate", "-r", metavar="RATE", help="Highest learning rate, one number a stage."),
+        typer.Option(
+            "--learning-rate", "-r", metavar="RATE", help="Highest learning rate: 0.001, or one number for each stage."
+        ),
     ] = None,
     momentum: Annotated[
         float | None, typer.Option("--momentum", "-mm", metavar="M", help="Of SGD; the first beta of Adam and AdamW.")

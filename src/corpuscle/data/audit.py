@@ -44,7 +44,7 @@ def audit(table: Table, seen: pl.DataFrame) -> Audit:
         table: the rows that were surveyed.
         seen: `Survey.frame`, a row for each of them.
     """
-    rows = pl.concat([table.frame.select("image", "label"), seen], how="horizontal")
+    rows = pl.concat([table.frame.select("image", table.truth), seen], how="horizontal")
     bad = rows.filter(pl.col("fault").is_not_null())
     faults = tuple(Fault(image, what, remedy) for image, what, remedy in bad.select("image", "fault", "remedy").rows())
     sound = rows.filter(pl.col("fault").is_null())
@@ -77,6 +77,8 @@ def check_faults(table: Table, findings: Audit, plan: GuardPlan) -> None:
             f"mend or remove them, or pass --set guard.max_faulty={-(-bad * 100 // total) / 100:g}",
         )
         raise DataFault([summary, *findings.faults])
+    if table.counted:
+        return
     labelled = table.frame.filter(findings.sound)["label"].drop_nulls().unique().to_list()
     lost = [name for name in table.classes if name not in labelled]
     if lost:

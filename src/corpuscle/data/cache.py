@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,19 +28,19 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of, sync
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.prepare import PreparePlan, prepare
-from corpuscle.data.readers.image import ReadPlan, decode
+from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.readers.read import content_digest, read_pixels
 from corpuscle.data.table import Table
 
-FORMAT = 2  # raise when the same file would give other pixels than before
-AT_ONCE = 512
-ROWS, CANVASES = "rows.parquet", "canvas.npy"
+FORMAT = 3  # raise when the same file would give other pixels than before
+ROWS, CANVASES = "rows.parquet", "canvases.raw"
 ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
 SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
 LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
 
 
 class Canvases(Protocol):
-    """Prepared images by their place in the table."""
+    """Prepared images by their place in the table: canvas_HWC, read only."""
 
     @property
     def dtype(self) -> np.dtype[Any]: ...
@@ -64,6 +64,38 @@ class Survey:
     cached: bool
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Canvases one after the other in a file of raw pixels; each may have a size of its own.
+
+    Attributes:
+        path: of the file.
+        dtype: of the pixels.
+        size_N2: height and width of each canvas, 0 where the image cannot be read.
+    """
+
+    path: Path
+    dtype: np.dtype[Any]
+    size_N2: np.ndarray
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        height, width = (int(side) for side in self.size_N2[place])
+        start = int(self._start_N[place])
+        return self._flat[start : start + 3 * height * width].reshape(height, width, 3)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process that is spawned gets: the place of the pixels, not the pixels."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    @cached_property
+    def _flat(self) -> np.ndarray:
+        return np.memmap(self.path, self.dtype, mode="r")
+
+    @cached_property
+    def _start_N(self) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(3 * self.size_N2.prod(axis=1, dtype=np.int64))])
+
+
 class _WiderNeededError(Exception):
     """An image has 16 bits a channel and the canvases were laid out for 8."""
 
@@ -78,26 +110,27 @@ class Uncached:
     dtype: np.dtype[Any]
 
     def __getitem__(self, place: int) -> np.ndarray:
-        path = self.paths[place]
-        return as_depth(prepare(decode(path.read_bytes(), path, self.read).array_HWC, self.prepare), self.dtype)
+        pixels = read_pixels(self.paths[place], self.read)
+        return as_depth(prepare(pixels.array_HWC, self.prepare), self.dtype)
 
 
 @dataclass(frozen=True)
 class InMemory:
     """Canvases of a few images, by their place; unreadable ones are absent."""
 
-    canvas_SSC: Mapping[int, np.ndarray]
+    canvas_HWC: Mapping[int, np.ndarray]
     dtype: np.dtype[Any]
 
     def __getitem__(self, place: int) -> np.ndarray:
-        return as_depth(self.canvas_SSC[place], self.dtype)
+        return as_depth(self.canvas_HWC[place], self.dtype)
 
 
 def survey_few(paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan) -> Survey:
     """Read a few images and keep their canvases in memory."""
-    canvases: dict[int, np.ndarray] = {}
-    rows = list(_look_at(paths, read, preparation, SILENT, canvases.__setitem__))
-    return Survey(_frame(rows), InMemory(canvases, widest(canvas.dtype for canvas in canvases.values())), cached=False)
+    looks = list(_look_at(paths, read, preparation, SILENT))
+    canvases = {place: look.canvas_HWC for place, look in enumerate(looks) if look.canvas_HWC is not None}
+    depth = widest(canvas.dtype for canvas in canvases.values())
+    return Survey(_frame(look.row for look in looks), InMemory(canvases, depth), cached=False)
 
 
 def widest(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
@@ -119,7 +152,7 @@ def survey(
     """
     paths = [table.path_of(image) for image in table.frame["image"]]
     if preparation is None:
-        return Survey(_frame(list(_look_at(paths, read, None, progress))), None, cached=False)
+        return Survey(_frame(look.row for look in _look_at(paths, read, None, progress)), None, cached=False)
     if not cache:
         return _without_cache(paths, read, preparation, progress)
     digests = list(progress.track(_in_threads(_digest, paths), "looking for changed files", len(paths)))
@@ -127,15 +160,21 @@ def survey(
     folder = cache_folder() / key
     try:
         if not (folder / ROWS).is_file():
-            need = len(paths) * preparation.size**2 * 3
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _make_room(folder.parent, need)
+            _make_room(folder.parent, len(paths) * preparation.size**2 * 3)
             _fill_either(folder, paths, read, preparation, progress)
         os.utime(folder)
-        return Survey(pl.read_parquet(folder / ROWS), np.load(folder / CANVASES, mmap_mode="r"), cached=True)
+        return _opened(folder)
     except OSError as error:
         progress.say(f"no cache in {folder.parent} ({error.strerror}); images are decoded each time")
         return _without_cache(paths, read, preparation, progress)
+
+
+def _opened(folder: Path) -> Survey:
+    rows = pl.read_parquet(folder / ROWS)
+    size_N2 = rows.select("canvas_height", "canvas_width").to_numpy()
+    frame = rows.drop("canvas_height", "canvas_width", "depth")
+    return Survey(frame, Mapped(folder / CANVASES, np.dtype(f"uint{rows['depth'][0]}"), size_N2), cached=True)
 
 
 def cache_folder() -> Path:
@@ -156,44 +195,40 @@ def as_depth(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _without_cache(paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan, progress: Progress) -> Survey:
-    depths = set()
-
-    def note_depth(place: int, canvas_SSC: np.ndarray) -> None:
-        depths.add(canvas_SSC.dtype)
-
-    rows = list(_look_at(paths, read, preparation, progress, note_depth))
+    rows, depths = [], set()
+    for look in _look_at(paths, read, preparation, progress):
+        rows.append(look.row)
+        if look.canvas_HWC is not None:
+            depths.add(look.canvas_HWC.dtype)
     return Survey(_frame(rows), Uncached(paths, read, preparation, widest(depths)), cached=False)
 
 
 def _fill_either(
     folder: Path, paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan, progress: Progress
 ) -> None:
+    looks = partial(_look_at, paths, read, preparation, progress)
     try:
-        _fill(folder, paths, read, preparation, np.dtype(np.uint8), progress)
+        _fill(folder, looks(), np.dtype(np.uint8))
     except _WiderNeededError:
-        _fill(folder, paths, read, preparation, np.dtype(np.uint16), progress)
+        _fill(folder, looks(), np.dtype(np.uint16))
 
 
-def _fill(
-    folder: Path,
-    paths: Sequence[Path],
-    read: ReadPlan,
-    preparation: PreparePlan,
-    dtype: np.dtype[Any],
-    progress: Progress,
-) -> None:
+def _fill(folder: Path, looks: Iterable[Look], dtype: np.dtype[Any]) -> None:
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        shape = len(paths), preparation.size, preparation.size, 3
-        canvas_NSSC = np.lib.format.open_memmap(part / CANVASES, mode="w+", dtype=dtype, shape=shape)
-        _reserve(part / CANVASES)
-
-        def put(place: int, canvas_SSC: np.ndarray) -> None:
-            canvas_NSSC[place] = as_depth(canvas_SSC, dtype)
-
-        rows = list(_look_at(paths, read, preparation, progress, put))
-        canvas_NSSC.flush()
-        _frame(rows).write_parquet(part / ROWS)
+        rows, sizes = [], []
+        with (part / CANVASES).open("wb") as file:
+            for look in looks:
+                rows.append(look.row)
+                sizes.append((0, 0) if look.canvas_HWC is None else look.canvas_HWC.shape[:2])
+                if look.canvas_HWC is not None:
+                    file.write(np.ascontiguousarray(as_depth(look.canvas_HWC, dtype)).data)
+            if not file.tell():
+                file.write(bytes(dtype.itemsize))  # a map of nothing cannot be opened
+        canvas_sizes = pl.DataFrame(sizes, schema={"canvas_height": pl.Int64, "canvas_width": pl.Int64}, orient="row")
+        frame = pl.concat([_frame(rows), canvas_sizes], how="horizontal")
+        frame.with_columns(depth=pl.lit(8 * dtype.itemsize)).write_parquet(part / ROWS)
+        sync(part / CANVASES)
         sync(part / ROWS)
         with contextlib.suppress(OSError):  # another run was first: its content is the same
             part.rename(folder)
@@ -201,39 +236,28 @@ def _fill(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _reserve(path: Path) -> None:
-    """Take the file's room on the disk now: a memory map that finds none later kills the process."""
-    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
-        with path.open("r+b") as handle:
-            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one image: its row of the survey, and its canvas if one was asked for and it can be read."""
+
+    row: dict[str, Any]
+    canvas_HWC: np.ndarray | None
 
 
 def _look_at(
-    paths: Sequence[Path],
-    read: ReadPlan,
-    preparation: PreparePlan | None,
-    progress: Progress,
-    put: Callable[[int, np.ndarray], None] | None = None,
-) -> Iterator[dict[str, Any]]:
-    look = partial(_look_at_one, read=read, preparation=preparation, put=put)
-    yield from progress.track(_in_threads(look, list(enumerate(paths))), "reading images", len(paths))
+    paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan | None, progress: Progress
+) -> Iterator[Look]:
+    look = partial(_look_at_one, read=read, preparation=preparation)
+    yield from progress.track(_in_threads(look, paths), "reading images", len(paths))
 
 
-def _look_at_one(
-    placed: tuple[int, Path],
-    read: ReadPlan,
-    preparation: PreparePlan | None,
-    put: Callable[[int, np.ndarray], None] | None,
-) -> dict[str, Any]:
-    place, path = placed
+def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) -> Look:
     row: dict[str, Any] = dict.fromkeys(("content", "height", "width", "mode", "fault", "remedy"))
     try:
-        pixels = decode(path.read_bytes(), path, read)
+        pixels = read_pixels(path, read)
     except CorpuscleError as error:
         what, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
-        return row | {"fault": what, "remedy": remedy}
-    except OSError as error:
-        return row | {"fault": f"cannot be read ({error.strerror})", "remedy": "restore the file or drop its row"}
+        return Look(row | {"fault": what, "remedy": remedy}, None)
     array_HWC = np.ascontiguousarray(pixels.array_HWC)
     row |= {
         "content": digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode() + array_HWC.tobytes()),
@@ -241,31 +265,33 @@ def _look_at_one(
         "width": array_HWC.shape[1],
         "mode": pixels.note or f"RGB, {8 * array_HWC.itemsize} bits",
     }
-    if preparation is not None and put is not None:
-        put(place, prepare(array_HWC, preparation))
-    return row
+    return Look(row, None if preparation is None else prepare(array_HWC, preparation))
 
 
-def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
+def _frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     text, number = pl.String, pl.Int64
     schema = {"content": text, "height": number, "width": number, "mode": text, "fault": text, "remedy": text}
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(list(rows), schema=schema)
 
 
 def _digest(path: Path) -> str:
     try:
-        return digest_of(path.read_bytes())
+        return content_digest(path)
     except OSError as error:
         return f"unreadable: {error.errno}"
 
 
-def _in_threads(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-    """Results in order; decoding and hashing leave the interpreter free, so threads are enough."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in itertools.count(0, AT_ONCE):
-            if start >= len(items):
-                return
-            yield from pool.map(work, items[start : start + AT_ONCE])
+def _in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Results in order, a few ahead; decoding and hashing leave the interpreter free, so threads are enough."""
+    workers = min(8, os.cpu_count() or 1)
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _make_room(folder: Path, need: int) -> None:

@@ -67,5 +67,21 @@ def class_counts(table: Table) -> dict[str, dict[str, int]]:
     return {name: {part: found.get((name, part), 0) for part in parts} for name in table.classes}
 
 
+def object_counts(table: Table) -> dict[str, dict[str, dict[str, int]]]:
+    """Of each kind that is counted, the images and the objects in each part."""
+    parts = [part for part in ("train", "val", "test") if (table.frame["split"] == part).any()]
+    frames = {part: table.frame.filter(pl.col("split") == part) for part in parts} or {"all": table.frame}
+    known = {part: frame["counts"].drop_nulls() for part, frame in frames.items()}
+    return {
+        kind: {part: {"images": len(rows), "objects": int(rows.list.get(k).sum())} for part, rows in known.items()}
+        for k, kind in enumerate(table.classes)
+    }
+
+
+def holdings(table: Table) -> dict[str, Any]:
+    """What the labelled images hold in each part: `classes`, or for counting `counts`."""
+    return {"counts": object_counts(table)} if table.counted else {"classes": class_counts(table)}
+
+
 def _three(values: np.ndarray) -> tuple[float, float, float]:
     return float(values[0]), float(values[1]), float(values[2])

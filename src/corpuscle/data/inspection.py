@@ -12,7 +12,7 @@ from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.audit import Audit, audit
 from corpuscle.data.cache import survey
-from corpuscle.data.fingerprint import class_counts, sizes
+from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.leaks import Leak, find_leaks
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
@@ -67,7 +67,7 @@ class Inspection:
             "root": str(self.table.root),
             "notes": list(self.table.notes),
             "images": len(frame),
-            "classes": class_counts(self.table),
+            **holdings(self.table),
             "groups": frame["group"].drop_nulls().n_unique(),
             "leaks": [str(leak) for leak in self.leaks],
             "indivisible": [vars(fault) for fault in self.indivisible],
@@ -120,17 +120,31 @@ def contents(table: Table, seen: pl.DataFrame) -> dict[str, str]:
 def describe(table: Table) -> str:
     """What was understood, in a line or two."""
     frame = table.frame
-    counts = dict(frame["label"].drop_nulls().value_counts().rows())
-    classes = ", ".join(f"{name}: {counts.get(name, 0)}" for name in table.classes)
     given = dict(frame["split"].drop_nulls().value_counts().rows())
     parts = {part: given[part] for part in (*PARTS, "unlabelled") if part in given}
-    lines = [f"{table.layout}: {len(frame)} images of {len(table.classes)} classes ({classes})"]
+    lines = [f"{table.layout}: {len(frame)} images {_objects_in_words(table) if table.counted else _classes(table)}"]
     if parts:
         lines.append("parts as given: " + ", ".join(f"{part} {number}" for part, number in parts.items()))
     groups = frame["group"].drop_nulls().n_unique()
     if groups:
         lines.append(f"{groups} groups, which stay together")
     return "\n".join([*lines, *(f"note: {note}" for note in table.notes)])
+
+
+def _classes(table: Table) -> str:
+    counts = dict(table.frame["label"].drop_nulls().value_counts().rows())
+    classes = ", ".join(f"{name}: {counts.get(name, 0)}" for name in table.classes)
+    return f"of {len(table.classes)} classes ({classes})"
+
+
+def _objects_in_words(table: Table) -> str:
+    counts = table.frame["counts"].drop_nulls()
+    words = []
+    for k, kind in enumerate(table.classes):
+        of_kind = counts.list.get(k)
+        spread = f", {of_kind.min()} to {of_kind.max()} an image" if len(of_kind) else ""
+        words.append(f"{kind}: {of_kind.sum()}{spread}")
+    return f"with {counts.list.sum().sum()} objects ({'; '.join(words)})"
 
 
 def _sizes_in_words(seen: pl.DataFrame) -> str:

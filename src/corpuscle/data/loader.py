@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from corpuscle.core.seeds import generator_for
 from corpuscle.data.cache import Canvases
+from corpuscle.data.targets import Targets, Warp
 from corpuscle.data.transforms import NO_AUGMENT, AugmentPlan, draw_colour, draw_warp, normalised, warp
 
-IDENTITY_34 = np.eye(3, 4)
+IDENTITY_34, IDENTITY_23 = np.eye(3, 4), np.eye(2, 3)
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class Batch:
     Attributes:
         stored_NHWC: warped canvases in the stored type, or features_NC where an encoder has seen them already.
         colour_N34: colour change, scale and normalisation of each image in one matrix.
-        target_N: class numbers; -1 where unknown.
+        target: what the net should say, N first; see `Targets`.
         place_N: places of the images in the table.
     """
 
     stored_NHWC: Tensor
     colour_N34: Tensor
-    target_N: Tensor
+    target: Tensor
     place_N: Tensor
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Batch:
         return image_NPC.view(count, height, width, channels).permute(0, 3, 1, 2)
 
     def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.stored_NHWC, self.colour_N34, self.target_N, self.place_N
+        return self.stored_NHWC, self.colour_N34, self.target, self.place_N
 
 
 @dataclass(frozen=True)
@@ -70,40 +71,53 @@ class Images(Dataset[Batch]):
     """The one data set: a batch of places in, a batch of images out.
 
     Attributes:
-        canvases: prepared images by place.
-        target_N: class number of every row of the table, -1 where unknown.
+        canvases: prepared images by place; those of a batch are of one size, or a crop is cut out of each.
+        targets: what the net should say of each.
         mean_3, std_3: normalisation, on values from 0 to 1.
         augment: what is varied; None gives every image as it is.
         seed: of the variation.
+        multiple: the net takes sides that are multiples of it; beyond a canvas lies its mirror image.
     """
 
     canvases: Canvases
-    target_N: np.ndarray
+    targets: Targets
     mean_3: np.ndarray
     std_3: np.ndarray
     augment: AugmentPlan | None = None
     seed: int = 0
+    multiple: int = 1
 
     def __getitem__(self, key: tuple[int, Sequence[int]]) -> Batch:
         epoch, places = key
         full = float(np.iinfo(self.canvases.dtype).max)
-        plan = self.augment if self.augment is not None else NO_AUGMENT
-        stored_NSSC: np.ndarray | None = None
+        stored_NHWC: np.ndarray | None = None
         colour_N34 = np.empty((len(places), 3, 4), np.float32)
+        warps = []
         for row, place in enumerate(places):
-            canvas_SSC, colour_34 = self.canvases[place], IDENTITY_34
-            if stored_NSSC is None:
-                stored_NSSC = np.empty((len(places), *canvas_SSC.shape), canvas_SSC.dtype)
-            if plan == NO_AUGMENT:
-                stored_NSSC[row] = canvas_SSC
+            canvas_HWC = self.canvases[place]
+            drawn, colour_34 = self._draw(canvas_HWC.shape[:2], epoch, int(place))
+            if stored_NHWC is None:
+                stored_NHWC = np.empty((len(places), *drawn.out_HW, 3), canvas_HWC.dtype)
+            if drawn.matrix_23 is IDENTITY_23 and drawn.out_HW == canvas_HWC.shape[:2]:
+                stored_NHWC[row] = canvas_HWC
             else:
-                rng = generator_for(self.seed, "augment", epoch, int(place))
-                warp(canvas_SSC, draw_warp(plan, len(canvas_SSC), rng), stored_NSSC[row])
-                colour_34 = draw_colour(plan, rng)
+                warp(canvas_HWC, drawn.matrix_23, stored_NHWC[row])
             colour_N34[row] = normalised(colour_34, self.mean_3, self.std_3, full)
-        place_N = np.array(places, dtype=np.int64)
-        target_N = torch.from_numpy(self.target_N[place_N])
-        return Batch(torch.from_numpy(stored_NSSC), torch.from_numpy(colour_N34), target_N, torch.from_numpy(place_N))
+            warps.append(drawn)
+        place_N = torch.from_numpy(np.array(places, dtype=np.int64))
+        target = self.targets.batch(places, warps)
+        return Batch(torch.from_numpy(stored_NHWC), torch.from_numpy(colour_N34), target, place_N)
+
+    def _draw(self, canvas_HW: tuple[int, int], epoch: int, place: int) -> tuple[Warp, np.ndarray]:
+        """How an image is varied in an epoch: its warp and its colour_34."""
+        plan = self.augment if self.augment is not None else NO_AUGMENT
+        side = (plan.crop, plan.crop) if plan.crop else canvas_HW
+        out_HW = (side[0] + -side[0] % self.multiple, side[1] + -side[1] % self.multiple)
+        if plan == NO_AUGMENT:
+            return Warp(IDENTITY_23, canvas_HW, out_HW), IDENTITY_34
+        rng = generator_for(self.seed, "augment", epoch, place)
+        matrix_23 = draw_warp(plan, canvas_HW, rng)
+        return Warp(matrix_23, canvas_HW, out_HW), draw_colour(plan, rng)
 
 
 @dataclass(frozen=True)
@@ -113,20 +127,19 @@ class Features(Dataset[Batch]):
     Attributes:
         features_VNC: V views of N images; epoch e sees view e modulo V.
         row_of: place in the table to row of the features.
-        target_N: class number of every row of the table.
+        targets: of every row of the table.
     """
 
     features_VNC: Tensor
     row_of: dict[int, int]
-    target_N: np.ndarray
+    targets: Targets
 
     def __getitem__(self, key: tuple[int, Sequence[int]]) -> Batch:
         epoch, places = key
         rows = [self.row_of[int(place)] for place in places]
         features_NC = self.features_VNC[epoch % len(self.features_VNC)][rows]
-        place_N = np.array(places, dtype=np.int64)
-        target_N = torch.from_numpy(self.target_N[place_N])
-        return Batch(features_NC, torch.zeros(len(rows), 3, 4), target_N, torch.from_numpy(place_N))
+        place_N = torch.from_numpy(np.array(places, dtype=np.int64))
+        return Batch(features_NC, torch.zeros(len(rows), 3, 4), self.targets.batch(places, ()), place_N)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From an image of any size to the square canvas that the net sees; the same in training, evaluation and use."""
+"""From an image of any size to the canvas that the net sees; the same in training, evaluation and use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ BORDER_SHARE = 0.02  # a row or column belongs to the picture when this share of
 
 
 class PreparePlan(Settings):
-    """How an image becomes a square canvas. The card carries these values, so that use equals training."""
+    """How an image becomes a canvas. The card carries these values, so that use equals training."""
 
     size: int = Field(0, ge=0, le=2048, description="side of the canvas in pixels; 0 chooses by the images' sizes")
-    fit: Literal["pad", "crop", "stretch"] = Field(
+    fit: Literal["pad", "crop", "stretch", "keep"] = Field(
         "pad",
-        description="a picture that is not square: pad it (nothing lost), crop its centre, or stretch it",
+        description="a picture that is not square: pad it (nothing lost), crop its centre, or stretch it; keep: "
+        "no square canvas, each picture keeps its size, divided by prepare.shrink",
+    )
+    shrink: Literal[0, 1, 2, 4, 8] = Field(
+        0, description="with fit=keep: pixels of the image to one of the canvas; 0 chooses by how near objects lie"
     )
     centre_crop: float = Field(1.0, gt=0.0, le=1.0, description="share of the sides that is kept around the centre")
     trim_border: bool = Field(False, description="cut off a black surround first, as fundus photographs have it")
@@ -33,10 +37,13 @@ def prepare(array_HWC: np.ndarray, plan: PreparePlan) -> np.ndarray:
         plan: with its size chosen.
 
     Returns:
-        canvas_SSC of the same type; S is `plan.size`. Shrinking averages over areas, so no detail aliases.
+        canvas_SSC of the same type; S is `plan.size`. Shrinking averages over areas, so no detail aliases. With
+        fit=keep, canvas_HWC of the picture's own size divided by `plan.shrink`.
     """
     import cv2
 
+    if plan.fit == "keep":
+        return shrunk(array_HWC, plan.shrink)
     if plan.trim_border:
         array_HWC = without_border(array_HWC)
     if plan.centre_crop < 1.0:
@@ -58,6 +65,23 @@ def prepare(array_HWC: np.ndarray, plan: PreparePlan) -> np.ndarray:
         around = cv2.BORDER_CONSTANT if plan.trim_border else cv2.BORDER_REPLICATE  # black again where it was black
         canvas = cv2.copyMakeBorder(canvas, top, bottom, left, right, around, value=(0, 0, 0))
     return canvas
+
+
+def shrunk(array_HWC: np.ndarray, factor: int) -> np.ndarray:
+    """Average squares of factor × factor pixels; what is missing of the last row and column repeats the border.
+
+    A pixel depends on its own square alone, so an image cut at multiples of the factor shrinks to the same pixels.
+    """
+    import cv2
+
+    if factor <= 1:
+        return array_HWC
+    height, width = array_HWC.shape[:2]
+    bottom, right = -height % factor, -width % factor
+    if bottom or right:
+        array_HWC = cv2.copyMakeBorder(array_HWC, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    size = array_HWC.shape[1] // factor, array_HWC.shape[0] // factor
+    return cv2.resize(np.ascontiguousarray(array_HWC), size, interpolation=cv2.INTER_AREA)
 
 
 def without_border(array_HWC: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from corpuscle.data.table import Table
 
 PARTS = ("train", "val", "test")
+FOR_FOLDS, RANKS = 10, 4
 REMEDY = "add images, ask for fewer parts or folds, or pass --set split.rare=train to keep it whole in train"
 
 
@@ -69,7 +70,7 @@ class SplitPlan(Settings):
 
 
 def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Collection[str]] = ()) -> Table:
-    """Give every labelled row a split: by group, stratified by label, the same whatever the order of the rows.
+    """Give every labelled row a split: by group, stratified by label or count, the same whatever the rows' order.
 
     Rows of one group, and images that must stay together, are in one part. A row without a group is its own group.
     Where rows come with a split they keep it, and a validation part that is missing is taken from train alone. With
@@ -88,9 +89,11 @@ def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Col
     import polars as pl
 
     frame = table.frame.with_row_index("_row").sort("image", "_row")
-    labelled = (frame["label"].is_not_null() & frame["split"].ne_missing("unlabelled")).to_numpy()
+    ordered = table.with_frame(frame)
+    labelled = (ordered.known & frame["split"].ne_missing("unlabelled")).to_numpy()
     split = np.where(labelled, frame["split"].to_numpy(), "unlabelled").astype(object)
-    rows = _Rows.of(frame, labelled, plan, together)
+    stratum_N = np.where(labelled, _strata(ordered), None)
+    rows = _Rows.of(frame, stratum_N, plan, together)
     given = {part: int(np.sum(split == part)) for part in PARTS}
     _check_given(given, int(labelled.sum()), plan)
 
@@ -106,7 +109,7 @@ def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Col
     if plan.val and train.any() and "val" not in split:
         shares = {"train": 1 - plan.val, "val": plan.val}
         split = np.where(train, rows.divide(train, shares, "train", generator_for(seed, "val", plan.fold)), split)
-    _check_train(frame["label"].to_numpy()[labelled], split[labelled])
+    _check_train(stratum_N[labelled], split[labelled])
 
     columns = [pl.Series("split", split.tolist(), pl.String)]
     if fold is not None:
@@ -118,12 +121,29 @@ def divide_anew(table: Table) -> Table:
     """The table without the parts it came with; what is unlabelled stays so."""
     import polars as pl
 
-    return table.with_frame(table.frame.with_columns(split=pl.when(pl.col("label").is_null()).then("split")))
+    return table.with_frame(table.frame.with_columns(split=pl.when(~table.known).then("split")))
+
+
+def _strata(table: Table) -> np.ndarray:
+    """What each row is stratified by: its label; where objects are counted, how its group ranks by their mean number.
+
+    Four ranks, or fewer where there are few groups: each should hold enough groups for ten folds.
+    """
+    import polars as pl
+
+    if not table.counted:
+        return table.frame["label"].to_numpy()
+    units = table.frame.select(unit=pl.coalesce("group", "image"), number=pl.col("counts").list.sum())
+    means = units.group_by("unit").agg(pl.col("number").mean()).sort("number", "unit", nulls_last=True)
+    ranks = min(max(len(means) // FOR_FOLDS, 1), RANKS)
+    rank = (pl.int_range(pl.len()) * ranks // pl.len() + 1).cast(pl.String)
+    ranked = means.select("unit", stratum=pl.format("counts of rank {} of {}", rank, pl.lit(ranks)))
+    return units.join(ranked, on="unit", how="left", maintain_order="left")["stratum"].to_numpy()
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows in image order: the class of each (-1: unlabelled), its unit (what stays together), and the plan."""
+    """Rows in image order: the stratum of each (-1: unlabelled), its unit (what stays together), and the plan."""
 
     classes: tuple[str, ...]
     class_of: np.ndarray
@@ -132,12 +152,11 @@ class _Rows:
 
     @classmethod
     def of(
-        cls, frame: pl.DataFrame, labelled: np.ndarray, plan: SplitPlan, together: Iterable[Collection[str]]
+        cls, frame: pl.DataFrame, stratum_N: np.ndarray, plan: SplitPlan, together: Iterable[Collection[str]]
     ) -> _Rows:
-        label_N = frame["label"].to_numpy()
-        classes = sorted(set(label_N[labelled]))
+        classes = sorted({name for name in stratum_N if name is not None})
         place = {name: at for at, name in enumerate(classes)}
-        class_N = np.array([place[name] if has else -1 for name, has in zip(label_N, labelled, strict=True)], int)
+        class_N = np.array([place.get(name, -1) for name in stratum_N], int)
         return cls(tuple(classes), class_N, _units(frame, together), plan)
 
     def divide(

@@ -19,7 +19,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """One row per image.
+    """One row per image, with a label or, where objects are counted, with their numbers.
 
     Attributes:
         frame: a row per image, sorted by path, with at least the columns
@@ -28,11 +28,15 @@ class Table:
             `group` (patient, slide; null everywhere where nothing is known of groups, never null here and there),
             `split` (train, val, test, unlabelled; null where the data set leaves the split open),
             `source` (name of the CSV, or of the class folder) and
-            `row` (row in the CSV as a spreadsheet counts it: the header is row 1; null for folders).
+            `row` (row in the CSV as a spreadsheet counts it: the header is row 1; null for folders);
+            a table of counts also has
+            `counts` (how many objects of each class, in the order of `classes`; null where unlabelled).
         root: folder that the paths start from.
-        classes: names of the classes in order; the place of a name is its number.
+        classes: names of the classes, or of the kinds that are counted, in order; the place of a name is its number.
         layout: what was found on disk, in words.
         notes: what the user should know of how the data were understood.
+        points: where the counted objects lie: `image`, `x`, `y` (pixels of the upright image, the centre of the top
+            left one is 0, 0; x to the right) and `kind` (one of the classes); None where only numbers are known.
     """
 
     frame: pl.DataFrame
@@ -40,9 +44,27 @@ class Table:
     classes: tuple[str, ...]
     layout: str
     notes: tuple[str, ...] = ()
+    points: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def counted(self) -> bool:
+        """Whether objects are counted, rather than images named."""
+        return "counts" in self.frame.columns
+
+    @property
+    def known(self) -> pl.Series:
+        """Which rows have a label or counts."""
+        return self.frame["counts" if self.counted else "label"].is_not_null()
+
+    @property
+    def truth(self) -> pl.Series:
+        """What is true of each row, in words: its label, or its counts."""
+        if not self.counted:
+            return self.frame["label"]
+        return self.frame["counts"].cast(pl.List(pl.String)).list.join(", ").rename("label")
 
     def path_of(self, image: str) -> Path:
         """Where an image of the column `image` lies."""

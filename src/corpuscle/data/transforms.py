@@ -26,29 +26,45 @@ class AugmentPlan(Settings):
     contrast: float = Field(0.15, ge=0.0, lt=1.0, description="factor on the distance from mid-grey")
     saturation: float = Field(0.15, ge=0.0, lt=1.0, description="factor on the distance from the pixel's own grey")
     hue: float = Field(8.0, ge=0.0, le=180.0, description="largest turn of the hue in degrees (YIQ plane)")
+    quarter_turns: bool = Field(
+        False, description="turn by whole quarters alone, as often as any, so that no object leaves a square picture"
+    )
+    crop: int = Field(
+        0, ge=0, le=2048, description="side of the square that is cut out of each canvas at random; 0 keeps it whole"
+    )
 
 
 NO_AUGMENT = AugmentPlan(rotate=0, flip="none", zoom=0, shift=0, brightness=0, contrast=0, saturation=0, hue=0)
 
 
-def draw_warp(plan: AugmentPlan, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Compose the drawn turn, mirrorings, scale and shift, in random order, about the centre of the canvas.
+def draw_warp(plan: AugmentPlan, canvas_HW: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Compose the drawn turn, mirrorings, scale and shift, in random order, about a centre.
+
+    The centre is that of the canvas; where a crop is cut, any from which the crop, before it is turned and scaled,
+    stays within the canvas.
 
     Returns:
         matrix_23 that takes a pixel of the canvas to a pixel of the output.
     """
     angle = np.deg2rad(rng.uniform(-plan.rotate, plan.rotate))
+    if plan.quarter_turns:
+        square = canvas_HW[0] == canvas_HW[1] or plan.crop
+        angle = np.pi / 2 * rng.integers(4) if square else np.pi * rng.integers(2)
     scale = np.exp(rng.uniform(-1.0, 1.0) * np.log1p(plan.zoom))
     mirror_x = -1.0 if plan.flip in ("horizontal", "both") and rng.random() < 0.5 else 1.0
     mirror_y = -1.0 if plan.flip in ("vertical", "both") and rng.random() < 0.5 else 1.0
-    shift_2 = rng.uniform(-plan.shift, plan.shift, 2) * size
+    shift_2 = rng.uniform(-plan.shift, plan.shift, 2) * (plan.crop or canvas_HW[1], plan.crop or canvas_HW[0])
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     parts = [turn, np.diag([mirror_x, 1.0]), np.diag([1.0, mirror_y])]
     linear_22 = np.eye(2)
     for place in rng.permutation(len(parts)):
         linear_22 = linear_22 @ parts[place]
-    centre_2 = np.full(2, (size - 1) / 2)
-    return np.column_stack([linear_22, centre_2 - linear_22 @ centre_2 + shift_2])
+    centre_2 = (np.array(canvas_HW[::-1]) - 1) / 2
+    if not plan.crop:
+        return np.column_stack([linear_22, centre_2 - linear_22 @ centre_2 + shift_2])
+    room_2 = np.maximum(np.array(canvas_HW[::-1]) - plan.crop, 0) / 2
+    from_2 = centre_2 + rng.uniform(-1.0, 1.0, 2) * room_2
+    return np.column_stack([linear_22, (plan.crop - 1) / 2 - linear_22 @ from_2 + shift_2])
 
 
 def draw_colour(plan: AugmentPlan, rng: np.random.Generator) -> np.ndarray:
@@ -86,10 +102,26 @@ def normalised(colour_34: np.ndarray, mean_3: np.ndarray, std_3: np.ndarray, ful
     return np.column_stack([linear_33, offset_3]).astype(np.float32)
 
 
-def warp(canvas_SSC: np.ndarray, matrix_23: np.ndarray, out_SSC: np.ndarray | None = None) -> np.ndarray:
-    """Apply one affine warp, into `out_SSC` if given; what comes from outside the canvas is its mirror image."""
+def warp(canvas_HWC: np.ndarray, matrix_23: np.ndarray, out_HWC: np.ndarray | None = None) -> np.ndarray:
+    """Apply one affine warp, into `out_HWC` if given; what comes from outside the canvas is its mirror image."""
     import cv2
 
-    size = canvas_SSC.shape[1], canvas_SSC.shape[0]
+    height, width = (canvas_HWC if out_HWC is None else out_HWC).shape[:2]
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
-    return cv2.warpAffine(canvas_SSC, matrix_23, size, out_SSC, flags=flags, borderMode=border)
+    return cv2.warpAffine(canvas_HWC, matrix_23, (width, height), out_HWC, flags=flags, borderMode=border)
+
+
+def moved(point_M3: np.ndarray, matrix_23: np.ndarray) -> np.ndarray:
+    """Points (x, y, and whatever belongs to them) after a warp."""
+    xy_M2 = point_M3[:, :2] @ matrix_23[:, :2].T + matrix_23[:, 2]
+    return np.column_stack([xy_M2, point_M3[:, 2:]])
+
+
+def mirrored(point_M3: np.ndarray, canvas_HW: tuple[int, int]) -> np.ndarray:
+    """The points of a canvas and those of its mirror images all around it, as `warp` shows them beyond its border."""
+    both = point_M3
+    for axis, last in ((0, canvas_HW[1] - 1), (1, canvas_HW[0] - 1)):
+        near, far = both.copy(), both.copy()
+        near[:, axis], far[:, axis] = -both[:, axis], 2 * last - both[:, axis]
+        both = np.concatenate([both, near[near[:, axis] < -0.5], far[far[:, axis] > last + 0.5]])
+    return both

@@ -15,14 +15,16 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.progress import Progress
 from corpuscle.data.audit import Audit, audit, check_faults
 from corpuscle.data.cache import Canvases, survey
-from corpuscle.data.fingerprint import class_counts, sizes
+from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.inspection import describe
 from corpuscle.data.leaks import find_leaks, leak_message
+from corpuscle.data.points import near_neighbours
 from corpuscle.data.sources import scan
 from corpuscle.data.splits import PARTS, split_table
 from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.plan import choose_epochs, choose_size
+from corpuscle.engine.plan import choose_epochs, choose_shrink, choose_size
+from corpuscle.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,14 @@ class Ready:
         chosen = (self.table.frame["split"] == part).fill_null(False) & self.findings.sound
         return np.flatnonzero(chosen.to_numpy())
 
-    @property
-    def target_N(self) -> np.ndarray:
-        """Class number of every row, -1 where the label is unknown."""
-        number = {name: k for k, name in enumerate(self.table.classes)}
-        return np.array([number.get(label, -1) for label in self.table.frame["label"]], dtype=np.int64)
-
     def samples(self) -> str:
         """The content of samples.csv."""
-        frame = self.table.frame.select("image", "label", "group", "split")
+        table = self.table
+        frame = table.frame.select("image", "label", "group", "split")
+        if table.counted:
+            counts = table.frame["counts"]
+            numbers = [counts.list.get(k).rename(f"true_{kind}") for k, kind in enumerate(table.classes)]
+            frame = frame.drop("label").with_columns(numbers)
         text = io.StringIO()
         found = self.seen.select("content", "height", "width", "mode", "fault")
         pl.concat([frame, found], how="horizontal").write_csv(text)
@@ -74,7 +75,8 @@ class Ready:
             "root": str(self.table.root.resolve()),
             "notes": list(self.table.notes),
             "images": len(frame),
-            "classes": class_counts(labelled),
+            "task": self.experiment.task,
+            **holdings(labelled),
             "groups": frame["group"].drop_nulls().n_unique(),
             "group_by": self.experiment.data.group_from or self.experiment.data.group_column,
             "sizes": sizes(self.seen),
@@ -85,14 +87,16 @@ class Ready:
         }
 
 
-def ready(path: Path, experiment: Experiment, progress: Progress) -> Ready:
-    """Scan, read, check and divide a data set.
+def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) -> Ready:
+    """Scan, read, check and divide a data set that the task can learn from.
 
     Raises:
         CorpuscleError: faults of the layout or the images, or parts that leak.
     """
     table = scan(path, experiment.data)
     progress.say(describe(table))
+    task.check(table)
+    experiment = for_numbers_alone(table, experiment, progress)
     experiment, size_why = with_size(table, experiment, progress)
     looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
     findings = audit(table, looked.frame)
@@ -142,7 +146,9 @@ def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str
 
 
 def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple[Experiment, str]:
-    """The experiment with the size of the canvas chosen, and the reason."""
+    """The experiment with the size of the canvas chosen, or with its shrinkage, and the reason."""
+    if experiment.prepare.fit == "keep":
+        return with_shrink(table, experiment)
     if experiment.prepare.size:
         return experiment, "as set"
     few = table.with_frame(table.frame.gather_every(max(1, len(table.frame) // 200)))
@@ -153,3 +159,25 @@ def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple
         median = int(seen.select(pl.min_horizontal("height", "width").median()).item())
     size, why = choose_size(median)
     return experiment.model_copy(update={"prepare": experiment.prepare.model_copy(update={"size": size})}), why
+
+
+def for_numbers_alone(table: Table, experiment: Experiment, progress: Progress) -> Experiment:
+    """Where only numbers of objects are known: an augmentation that takes none of them out of the picture."""
+    augment = experiment.augment
+    exact = augment.model_copy(update={"rotate": 0.0, "quarter_turns": True, "zoom": 0.0, "shift": 0.0, "crop": 0})
+    if not table.counted or table.points is not None or augment == exact:
+        return experiment
+    moved = augment.rotate or augment.zoom or augment.shift or augment.crop
+    if not moved:
+        return experiment
+    progress.say("numbers without places: images are turned by quarters and mirrored, and never cut or shifted")
+    return experiment.model_copy(update={"augment": exact})
+
+
+def with_shrink(table: Table, experiment: Experiment) -> tuple[Experiment, str]:
+    """The experiment with the shrinkage of pictures that keep their size, and the reason."""
+    if experiment.prepare.shrink:
+        return experiment, "as set"
+    shrink, why = choose_shrink(None if table.points is None else near_neighbours(table.points))
+    prepare = experiment.prepare.model_copy(update={"shrink": shrink, "size": 0})
+    return experiment.model_copy(update={"prepare": prepare}), why

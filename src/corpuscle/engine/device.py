@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+MEANT = {"gpu": "cuda", "nvidia": "cuda", "apple": "mps", "metal": "mps"}  # what people call a device, to its name here
 
 
 class DevicePlan(Settings):
@@ -160,7 +161,8 @@ def _device(name: str, local_rank: int) -> tuple[torch.device, str]:
         return torch.device("cpu"), "no GPU was found"
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise CorpuscleError(f"'{name}' is not a device; {nearest(name, ['auto', 'cpu', 'cuda', 'cuda:1', 'mps'])}")
+        meant = MEANT.get(kind.lower(), name.lower())
+        raise CorpuscleError(f"'{name}' is not a device; {nearest(meant, ['auto', 'cpu', 'cuda', 'cuda:1', 'mps'])}")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     index = int(number) if number else local_rank
     if (kind != "cpu" and index >= there) or not there:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.records import Score
 from corpuscle.engine import run_folder
-from corpuscle.metrics.compare import paired_difference
+from corpuscle.metrics.compare import paired_count_difference, paired_difference
 
 
 @dataclass(frozen=True)
@@ -26,42 +26,53 @@ class PairedDifference:
     score: Score
 
 
-def differences(
-    runs: Mapping[str, Path], part: str, names: tuple[str, ...] = ("accuracy", "balanced_accuracy")
-) -> list[PairedDifference]:
+def differences(runs: Mapping[str, Path], part: str) -> list[PairedDifference]:
     """Every pair of runs on the images that both have in a part; pairs without a common image are left out.
 
     Args:
         runs: folder of each run, by the name it is shown under.
         part: `val` or `test`.
-        names: of the scores.
 
     Raises:
-        CorpuscleError: the runs disagree on the label of an image, or have other classes.
+        CorpuscleError: the runs are of other tasks, disagree on what is true of an image, or have other classes.
     """
     tables = {name: _predictions(folder, part) for name, folder in runs.items()}
+    tasks = {name: "classify" if "prediction" in table.columns else "count" for name, table in tables.items()}
     found = []
     for a, b in itertools.combinations(tables, 2):
+        if tasks[a] != tasks[b]:
+            raise CorpuscleError(f"{a} was trained to {tasks[a]}, {b} to {tasks[b]}; compare runs of one task")
         both = tables[a].join(tables[b], on="image", suffix=" of b", maintain_order="left")
-        if both.is_empty():
-            continue
-        if (both["label"] != both["label of b"]).any():
-            raise CorpuscleError(f"{a} and {b} have other labels for the same images; compare runs on the same labels")
-        classes, others = _classes(tables[a]), _classes(tables[b])
-        if classes != others:
-            raise CorpuscleError(
-                f"{a} and {b} know other classes ({', '.join(classes)}; {', '.join(others)}); compare runs on the same "
-                "classes"
-            )
-        target_N = np.array([classes.index(label) for label in both["label"]])
-        probs_a_NK = both.select(f"p_{name}" for name in classes).to_numpy()
-        probs_b_NK = both.select(f"p_{name} of b" for name in classes).to_numpy()
-        group_N = both["group"].to_list()
-        found += [
-            PairedDifference(name, a, b, paired_difference(name, probs_a_NK, probs_b_NK, target_N, group_N))
-            for name in names
-        ]
+        if len(both):
+            classes = _same_classes(a, b, tables, PREFIX[tasks[a]])
+            found += [PairedDifference(name, a, b, score) for name, score in SCORES[tasks[a]](a, b, both, classes)]
     return found
+
+
+def _of_classes(a: str, b: str, both: pl.DataFrame, classes: list[str]) -> list[tuple[str, Score]]:
+    if (both["label"] != both["label of b"]).any():
+        raise CorpuscleError(f"{a} and {b} have other labels for the same images; compare runs on the same labels")
+    target_N = np.array([classes.index(label) for label in both["label"]])
+    probs_a_NK = both.select(f"p_{name}" for name in classes).to_numpy()
+    probs_b_NK = both.select(f"p_{name} of b" for name in classes).to_numpy()
+    group_N = both["group"].to_list()
+    names = ("accuracy", "balanced_accuracy")
+    return [(name, paired_difference(name, probs_a_NK, probs_b_NK, target_N, group_N)) for name in names]
+
+
+def _of_counts(a: str, b: str, both: pl.DataFrame, kinds: list[str]) -> list[tuple[str, Score]]:
+    true_NK, true_b_NK = (both.select(f"true_{kind}{end}" for kind in kinds).to_numpy() for end in ("", " of b"))
+    if (true_NK != true_b_NK).any():
+        raise CorpuscleError(f"{a} and {b} have other true counts of the same images; compare runs on the same data")
+    said_a_NK, said_b_NK = (both.select(f"count_{kind}{end}" for kind in kinds).to_numpy() for end in ("", " of b"))
+    return [("mae", paired_count_difference("mae", said_a_NK, said_b_NK, true_NK, both["group"].to_list()))]
+
+
+SCORES: dict[str, Callable[[str, str, pl.DataFrame, list[str]], list[tuple[str, Score]]]] = {
+    "classify": _of_classes,
+    "count": _of_counts,
+}
+PREFIX = {"classify": "p_", "count": "count_"}  # of the columns that name a class or a kind
 
 
 def _predictions(folder: Path, part: str) -> pl.DataFrame:
@@ -69,9 +80,18 @@ def _predictions(folder: Path, part: str) -> pl.DataFrame:
     if not path.is_file():
         raise CorpuscleError(f"expected a finished run, {folder} has no {path.name}; train it to the end first")
     words = dict.fromkeys(("image", "label", "split", "group", "prediction"), pl.String)
-    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=words)
+    known = {name: kind for name, kind in words.items() if name in pl.scan_csv(path).collect_schema()}
+    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides=known)
     return frame.filter(pl.col("split") == part).unique("image", keep="first", maintain_order=True)
 
 
-def _classes(predictions: pl.DataFrame) -> list[str]:
-    return [name.removeprefix("p_") for name in predictions.columns if name.startswith("p_")]
+def _same_classes(a: str, b: str, tables: Mapping[str, pl.DataFrame], prefix: str) -> list[str]:
+    classes, others = (
+        [name.removeprefix(prefix) for name in tables[run].columns if name.startswith(prefix)] for run in (a, b)
+    )
+    if classes != others:
+        raise CorpuscleError(
+            f"{a} and {b} know other classes ({', '.join(classes)}; {', '.join(others)}); compare runs on the same "
+            "classes"
+        )
+    return classes

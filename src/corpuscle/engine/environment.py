@@ -23,6 +23,8 @@ PACKAGES = (
     "pillow",
     "polars",
     "scikit-learn",
+    "h5py",
+    "openslide-bin",
 )
 
 

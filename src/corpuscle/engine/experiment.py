@@ -17,6 +17,7 @@ from corpuscle.engine.device import DevicePlan
 from corpuscle.engine.optim import OptimPlan
 from corpuscle.engine.schedule import FitPlan, Stage
 from corpuscle.nets.zoo import NetPlan
+from corpuscle.tasks.zoo import CountPlan
 
 
 class CachePlan(Settings):
@@ -37,7 +38,7 @@ class ScorePlan(Settings):
 class Experiment(Settings):
     """Everything a training run was asked to do."""
 
-    task: Literal["classify"] = Field("classify", description="what is learned")
+    task: Literal["classify", "count"] = Field("classify", description="what is learned")
     seed: int = Field(0, ge=0, description="of every random choice: split, weights, order, augmentation")
     data: SourcePlan = Field(SourcePlan(), description="how the data set is laid out")
     read: ReadPlan = Field(ReadPlan(), description="limits of the reader")
@@ -50,6 +51,7 @@ class Experiment(Settings):
     stages: tuple[Stage, ...] = Field((Stage(),), description="stages of training, in order")
     optim: OptimPlan = Field(OptimPlan(), description="the optimiser")
     fit: FitPlan = Field(FitPlan(), description="how the net is fitted")
+    count: CountPlan = Field(CountPlan(), description="how objects are counted, with task=count")
     device: DevicePlan = Field(DevicePlan(), description="what computes")
     score: ScorePlan = Field(ScorePlan(), description="how final scores are computed")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ import torch
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
-from corpuscle.engine.average import kept_weights, move_average
+from corpuscle.engine.average import copied, kept_weights, measure_norms, move_average
 from corpuscle.engine.log import Epoch, Sums, add_to, epoch_row, epochs_since_best, say_row, total
 from corpuscle.engine.schedule import FitPlan, Stage, learning_rate
 
@@ -48,6 +49,7 @@ class Work:
         log: writes the rows of the finished epochs.
         stopping: whether someone asked to stop.
         progress: shows how far it is.
+        spare: holds what learns while what is kept is judged.
     """
 
     net: nn.Module
@@ -63,6 +65,7 @@ class Work:
     log: Callable[[], None]
     stopping: Callable[[], int]
     progress: Progress
+    spare: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def fit_stage(work: Work, stage: Stage, plan: FitPlan, seed: int, state: State, machine: Machine) -> None:
@@ -94,11 +97,16 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
     """Judge the epoch that has just ended, keep its weights if they are the best, and return its row of the log."""
     kept = machine.same(kept_weights(work.net, state))
     validated = None
-    if work.val is not None:
-        learning = {name: value.clone() for name, value in work.net.state_dict().items()}
+    if work.val is not None or plan.norm_batches:
+        copied(work.spare, work.net.state_dict())
         work.net.load_state_dict(kept)
-        validated = validate(work.net, work.val, work.task, machine)
-        work.net.load_state_dict(learning)
+        if plan.norm_batches:
+            measure_norms(work.net, few_batches(work, plan.norm_batches, state), machine)
+            kept = machine.same({name: value.clone() for name, value in work.net.state_dict().items()})
+            work.net.load_state_dict(kept)
+        if work.val is not None:
+            validated = validate(work.net, work.val, work.task, machine)
+        work.net.load_state_dict(work.spare)
     rate = learning_rate(stage, (state.place.epoch + 1) * len(work.train) - 1, len(work.train))
     epoch = Epoch(len(state.history) + 1, state.place.stage + 1, stage.train, rate, machine.world)
     row = epoch_row(epoch, work.task, total(machine.gathered(state.running)), validated)
@@ -108,8 +116,15 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
         state.best = watched
     if improved or plan.keep == "last" or validated is None:
         whole = work.whole.state_dict() | {work.prefix + name: value for name, value in kept.items()}
-        state.best_weights = {name: value.clone() for name, value in whole.items()}
+        copied(state.best_weights, whole)
     return row | {"best": improved}
+
+
+def few_batches(work: Work, count: int, state: State) -> Iterator[torch.Tensor]:
+    """What the net has seen in the first steps of the epoch that has just ended: image_NCHW."""
+    epoch = state.place.stage * STAGE_STRIDE + state.place.epoch
+    for batch in islice(work.train.epoch(epoch), count):
+        yield batch.image_NCHW
 
 
 def train_epoch(
@@ -184,7 +199,7 @@ def gradients(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, machin
         with contextlib.nullcontext() if piece is pieces[-1] else machine.apart(shared):
             with machine.autocast():
                 output = shared(piece.image_NCHW)
-            loss = work.task.loss(output, piece.target_N)
+            loss = work.task.loss(output, piece.target)
             share = len(piece) * machine.world / work.train.order.batch_size
             work.scaler.scale(loss * share).backward()
         value = loss.item()
@@ -196,7 +211,7 @@ def gradients(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, machin
     norm = torch.nn.utils.clip_grad_norm_(work.net.parameters(), plan.clip_norm or math.inf).item()
     if not math.isfinite(norm) and not work.scaler.is_enabled():  # with fp16 the scaler skips the step by itself
         fault = fault or f"gradient, got a length of {norm} on {work.names_of(batch)}"
-    sums = work.task.sums(work.task.decode(torch.cat(outputs)), batch.target_N.cpu().numpy())
+    sums = work.task.sums(torch.cat(outputs), batch.target)
     return Learned({"loss": loss_sum, **sums}, fault)
 
 
@@ -215,5 +230,5 @@ def validate(net: nn.Module, loader: Loader, task: Task, machine: Machine) -> Su
             batch = batch.to(machine.device)
             with machine.autocast():
                 output = net(batch.image_NCHW)
-            add_to(sums, task.sums(task.decode(output), batch.target_N.cpu().numpy()))
+            add_to(sums, task.sums(output, batch.target))
     return total(machine.gathered(sums))

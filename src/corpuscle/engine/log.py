@@ -82,6 +82,6 @@ def epochs_since_best(history: list[dict[str, Any]], stage: int) -> int:
 def say_row(progress: Progress, row: dict[str, Any]) -> None:
     """One line an epoch."""
     words = [f"epoch {row['epoch']:>3}", f"loss {row['train_loss']:.3f}"]
-    words += [f"{n.replace('_', ' ')} {row[n]:.3f}" for n in ("val_loss", "val_accuracy", "val_recall") if n in row]
+    words += [f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items() if name.startswith("val_")]
     words += [f"{row['images_per_second']:.0f} images/s", "best so far" if row["best"] else ""]
     progress.say("  ".join(word for word in words if word))

@@ -14,8 +14,7 @@ from corpuscle.engine.device import Machine
 from corpuscle.engine.experiment import Experiment
 
 SIZE_STEP, SMALLEST, LARGEST = 32, 64, 96
-
-
+SHRINKS, NEAREST = (1, 2, 4, 8), 10
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_SEEN = 30, 100, 36_000  # a small set needs more passes for as many steps
 
 
@@ -42,6 +41,19 @@ def choose_size(median_side: int) -> tuple[int, str]:
     )
 
 
+def choose_shrink(apart: float | None) -> tuple[int, str]:
+    """Pixels of the image to one of the canvas where none are asked for, and why.
+
+    Args:
+        apart: median distance of near neighbours among the objects, in pixels of the image; None where it is unknown.
+    """
+    if apart is None:
+        return 1, "nothing is known of how near objects lie to one another"
+    fitting = [shrink for shrink in SHRINKS if apart / shrink >= NEAREST]
+    shrink = max(fitting, default=1)
+    return shrink, f"half the objects have a neighbour within {apart:.0f} pixels; at least {NEAREST} should remain"
+
+
 def choose_epochs(num_train: int) -> tuple[int, str]:
     """Passes over the training part where none are asked for, and why."""
     epochs = min(max(IMAGES_SEEN // max(num_train, 1), FEWEST_EPOCHS), MOST_EPOCHS)
@@ -52,7 +64,8 @@ def derive(
     experiment: Experiment,
     why: Mapping[str, str],
     machine: Machine,
-    target_N: np.ndarray,
+    num_train: int,
+    class_N: np.ndarray | None,
     measured: Normalisation,
     published: Normalisation | None,
 ) -> Derived:
@@ -62,7 +75,8 @@ def derive(
         experiment: the settings, with the size and the epochs chosen.
         why: the reasons of these.
         machine: what computes.
-        target_N: class numbers of the training part.
+        num_train: images of the training part.
+        class_N: their class numbers; None where the task has no classes.
         measured: normalisation of the training part.
         published: what the starting weights were trained with, if they come with one.
 
@@ -70,8 +84,8 @@ def derive(
         CorpuscleError: a process would have fewer than two images a step.
     """
     batch_size, why_batch = experiment.fit.batch_size, "as set"
-    if len(target_N) < batch_size:
-        batch_size, why_batch = len(target_N), f"the training part has {len(target_N)} images"
+    if num_train < batch_size:
+        batch_size, why_batch = num_train, f"the training part has {num_train} images"
     if batch_size < 2 * machine.world:  # batch normalisation needs two
         raise CorpuscleError(
             f"{machine.world} processes expect at least {2 * machine.world} images a step, got {batch_size} "
@@ -82,11 +96,16 @@ def derive(
         normalisation, why_norm = published, "what the starting weights were trained with"
     weight_K, why_weights = None, "as set: every image counts alike"
     if experiment.fit.balance != "none":
-        weight_K = balanced_weights(target_N)
+        if class_N is None:
+            raise CorpuscleError(
+                f"fit.balance={experiment.fit.balance} expects classes, this task has none; leave it at none"
+            )
+        weight_K = balanced_weights(class_N)
         how = "in the loss" if experiment.fit.balance == "weights" else "by how often it is drawn"
         why_weights = f"one over the class's share of the training part, {how}"
+    canvas = "prepare.shrink" if experiment.prepare.fit == "keep" else "prepare.size"
     reasons = {
-        "prepare.size": {"value": experiment.prepare.size, "why": why["size"]},
+        canvas: {"value": getattr(experiment.prepare, canvas.removeprefix("prepare.")), "why": why["size"]},
         "epochs": {"value": [stage.epochs for stage in experiment.stages], "why": why["epochs"]},
         "fit.batch_size": {"value": batch_size, "why": why_batch},
         "normalisation": {"value": [list(normalisation.mean), list(normalisation.std)], "why": why_norm},

@@ -1,26 +1,37 @@
-"""A finished run at work: images in, predictions out, with the passport the net was trained with."""
+"""A net at work: images in, numbers out, with the passport the net was trained with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import polars as pl
+import torch
 
 from corpuscle.core.errors import CorpuscleError, Fault
-from corpuscle.core.files import whole_file
+from corpuscle.core.files import disk_errors, whole_file
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import validated
-from corpuscle.data.cache import survey_few
-from corpuscle.data.loader import Images
+from corpuscle.data.cache import Canvases, survey_few
+from corpuscle.data.geojson import write_points_geojson
+from corpuscle.data.loader import Images, Loader, Order
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.readers.windows import ArrayWindows, Windows, open_windows
+from corpuscle.data.table import Table
+from corpuscle.data.targets import Numbers
 from corpuscle.engine.device import DevicePlan, Machine, choose_machine
-from corpuscle.engine.evaluate import AT_ONCE, predict_places, probability_columns
+from corpuscle.engine.maps import Counted, Scale, count_windows, dots_table
 from corpuscle.nets.card import Card, load
 from corpuscle.nets.net import Net
+from corpuscle.tasks.task import Held, Task
+from corpuscle.tasks.zoo import build_task
+
+AT_ONCE = 32
+
+Show = Callable[[int, np.ndarray], None]
 
 
 @dataclass(frozen=True)
@@ -28,13 +39,17 @@ class Predicted:
     """Predictions of some images.
 
     Attributes:
-        table: a row an image, in the order given: image, prediction, confidence, p_<class>, raw_<class>, fault,
-            remedy; all between the image and the fault are null where the image cannot be read.
+        table: a row an image, in the order given: image, what the task tells of it, fault, remedy; all between the
+            image and the fault are null where the image cannot be read.
+        said_NK: the numbers behind it, NaN where the image cannot be read.
         seen: what the survey found, a row an image.
+        found: dots that were found, `image`, `kind`, `x`, `y` and `score`; None where the net gives none.
     """
 
     table: pl.DataFrame
+    said_NK: np.ndarray
     seen: pl.DataFrame
+    found: pl.DataFrame | None = None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -45,51 +60,133 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A net with its card, ready for images."""
+    """A net with its card, ready for images. Arithmetic is fp32, so that every machine gives the same numbers."""
 
     net: Net
     card: Card
     machine: Machine
+    task: Task
 
     @classmethod
-    def of(cls, run: Path, device: str = "auto", task: str = "classify") -> Predictor:
+    def of(cls, run: Path, device: str = "auto") -> Predictor:
         """Load a finished run.
 
         Raises:
-            CorpuscleError: no run there, damaged, or of another task.
+            CorpuscleError: no run there, or damaged.
         """
         machine = choose_machine(DevicePlan(name=device, workers=0))
         loaded = load(run, machine.device)
-        if loaded.card.task != task:
-            raise CorpuscleError(
-                f"expected a run that can {task}, {run} was trained to {loaded.card.task}; name another run"
-            )
-        import torch
+        net = loaded.net.to(memory_format=torch.channels_last)
+        return cls(net, loaded.card, machine, build_task(loaded.card.task))
 
-        return cls(loaded.net.to(memory_format=torch.channels_last), loaded.card, machine)
+    def held(
+        self,
+        table: Table,
+        canvases: Canvases,
+        places: np.ndarray,
+        progress: Progress = SILENT,
+        show: Show | None = None,
+    ) -> Held:
+        """What the net says of prepared images.
+
+        Args:
+            table: the rows of all of them.
+            canvases: the images, prepared as the card says.
+            places: which of them.
+            progress: shows how far it is.
+            show: is given the place and the density_KHW of each image, where the net gives densities.
+        """
+        part = table.with_frame(table.frame[places])
+        if not self.net.gives_maps:
+            return Held(part, self._numbers(canvases, places, progress))
+        counted = []
+        for place in progress.track(places, "counting", len(places)):
+            one = self._count(ArrayWindows(canvases[int(place)]), prepared=True)
+            counted.append(one)
+            if show is not None:
+                show(int(place), one.density_KHW)
+        said_NK = np.array([one.count_K for one in counted]).reshape(-1, len(table.classes))
+        return Held(part, said_NK, dots_table(part.frame["image"].to_list(), counted, table.classes))
 
     def predict(self, paths: Sequence[Path], progress: Progress = SILENT) -> Predicted:
         """Predict images by name; the ones that cannot be read are reported and passed over."""
+        if self.net.gives_maps:
+            return self._predict_maps(paths, progress)
         chunks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)] or [[]]
         few = [self._predict_few(chunk) for chunk in progress.track(chunks, "predicting", len(paths), per_item=AT_ONCE)]
-        return Predicted(pl.concat([one.table for one in few]), pl.concat([one.seen for one in few]))
+        return Predicted(
+            pl.concat([one.table for one in few]),
+            np.concatenate([one.said_NK for one in few]),
+            pl.concat([one.seen for one in few]),
+        )
 
     def _predict_few(self, paths: Sequence[Path]) -> Predicted:
-        seen = survey_few(paths, validated(ReadPlan, self.card.read), validated(PreparePlan, self.card.prepare))
+        read, prepare = validated(ReadPlan, self.card.read), validated(PreparePlan, self.card.prepare)
+        seen = survey_few(paths, read, prepare)
         assert seen.canvases is not None
+        sound = seen.frame["fault"].is_null().to_numpy()
+        said_NK = np.full((len(paths), len(self.card.classes)), np.nan)
+        said_NK[sound] = self._numbers(seen.canvases, np.flatnonzero(sound))
+        return Predicted(self._told(paths, said_NK, seen.frame), said_NK, seen.frame)
+
+    def _predict_maps(self, paths: Sequence[Path], progress: Progress) -> Predicted:
+        read = validated(ReadPlan, self.card.read)
+        nothing = Counted.nothing(len(self.card.classes))
+        counted, rows = [], []
+        for path in progress.track(paths, "counting", len(paths)):
+            one, row = nothing, dict.fromkeys(("content", "height", "width", "mode", "fault", "remedy"))
+            try:
+                with open_windows(path, read) as windows:
+                    row |= {"height": windows.height, "width": windows.width}
+                    one = self._count(windows, progress=progress)
+            except CorpuscleError as error:
+                what, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
+                row |= {"fault": what, "remedy": remedy}
+            counted.append(one.without_density())
+            rows.append(row)
+        text, number = pl.String, pl.Int64
+        schema = {"content": text, "height": number, "width": number, "mode": text, "fault": text, "remedy": text}
+        seen = pl.DataFrame(rows, schema=schema)
+        said_NK = np.array([one.count_K for one in counted]).reshape(-1, len(self.card.classes))
+        found = dots_table([str(path) for path in paths], counted, self.card.classes)
+        return Predicted(self._told(paths, said_NK, seen), said_NK, seen, found)
+
+    def _count(self, windows: Windows, prepared: bool = False, progress: Progress = SILENT) -> Counted:
+        """Count an image as it is on disk, or one that is prepared already."""
+        shrink = validated(PreparePlan, self.card.prepare).shrink
         mean_3, std_3 = np.array(self.card.mean), np.array(self.card.std)
-        images = Images(seen.canvases, np.full(len(paths), -1), mean_3, std_3)
-        sound = seen.frame["fault"].is_null()
-        places = np.flatnonzero(sound.to_numpy())
-        probs_NK = predict_places(self.net, images, places, self.machine, self.card.views)
-        columns = probability_columns(probs_NK, self.card.classes, self.card.temperature)
-        columns = columns.with_columns(pl.Series("place", places, pl.Int64))
-        paths_N = pl.Series([str(path) for path in paths], dtype=pl.String)
-        frame = pl.DataFrame({"image": paths_N, "place": range(len(paths))})
-        frame = pl.concat([frame, seen.frame.select("fault", "remedy")], how="horizontal")
-        joined = frame.join(columns, on="place", how="left", maintain_order="left")
-        names = ("image", *(name for name in columns.columns if name != "place"), "fault", "remedy")
-        return Predicted(joined.select(names), seen.frame)
+        scale = Scale(shrink, shrink if prepared else 1, mean_3, std_3, self.card.views)
+        return count_windows(self.net, windows, scale, self.machine.device, progress)
+
+    def _numbers(self, canvases: Canvases, places: np.ndarray, progress: Progress = SILENT) -> np.ndarray:
+        """said_NK of images of one size, in the order of the places; views are averaged."""
+        nothing = Numbers(np.full(int(max(places, default=-1)) + 1, -1))
+        images = Images(canvases, nothing, np.array(self.card.mean), np.array(self.card.std))
+        loader = Loader(images, Order(places, AT_ONCE), self.machine.workers, pin=self.machine.device.type == "cuda")
+        self.net.eval()
+        said = []
+        with torch.inference_mode():
+            for batch in progress.track(loader.epoch(0), "predicting", len(places), per_item=AT_ONCE):
+                image_NCHW = batch.to(self.machine.device).image_NCHW
+                views = [self.task.decode(self.net(view)) for view in dihedral(image_NCHW, self.card.views)]
+                said.append(np.mean(views, axis=0))
+        return np.concatenate(said) if said else np.zeros((0, len(self.card.classes)))
+
+    def _told(self, paths: Sequence[Path], said_NK: np.ndarray, seen: pl.DataFrame) -> pl.DataFrame:
+        sound = np.flatnonzero(seen["fault"].is_null().to_numpy())
+        told = self.task.columns(said_NK[sound], self.card.classes, self.card.calibration)
+        told = told.with_columns(pl.Series("place", sound, pl.Int64))
+        images = pl.Series("image", [str(path) for path in paths], pl.String)
+        frame = seen.select("fault", "remedy").with_columns(images, pl.Series("place", range(len(paths)), pl.Int64))
+        joined = frame.join(told, on="place", how="left", maintain_order="left")
+        return joined.select("image", *(name for name in told.columns if name != "place"), "fault", "remedy")
+
+
+def dihedral(image_NCHW: torch.Tensor, views: int) -> list[torch.Tensor]:
+    """The first of the eight mirrored and quarter-turned views of a square image; the first is the image itself."""
+    mirrored = [image_NCHW, image_NCHW.flip(3), image_NCHW.flip(2), image_NCHW.flip(2, 3)]
+    turned = [view.transpose(2, 3) for view in mirrored]
+    return (mirrored + turned)[:views]
 
 
 def write_table(table: pl.DataFrame, out: Path) -> None:
@@ -105,3 +202,32 @@ def write_table(table: pl.DataFrame, out: Path) -> None:
             table.write_csv(part)
         else:
             table.write_parquet(part)
+
+
+def write_points(predicted: Predicted, out: Path) -> None:
+    """Write every dot into `points.csv`, and the dots of each image into a GeoJSON of its own.
+
+    Raises:
+        CorpuscleError: the folder cannot be written.
+    """
+    assert predicted.found is not None
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    write_table(predicted.found, out / "points.csv")
+    sound = predicted.table.filter(pl.col("fault").is_null())["image"].to_list()
+    for image, name in zip(sound, unlike_names(sound), strict=True):
+        write_points_geojson(out / name, predicted.found.filter(pl.col("image") == image))
+
+
+def unlike_names(images: Sequence[str]) -> list[str]:
+    """A file name for each image; images of one name keep as much of their folders as tells them apart.
+
+    >>> unlike_names(["a/1.png", "b/1.png", "b/2.png"])
+    ['a_1.geojson', 'b_1.geojson', '2.geojson']
+    """
+    parts = [PurePath(image).with_suffix("" if "#" not in image else PurePath(image).suffix).parts for image in images]
+    names = []
+    for part in parts:
+        depth = next((d for d in range(1, len(part)) if sum(p[-d:] == part[-d:] for p in parts) == 1), len(part))
+        names.append("_".join(piece.strip("/") for piece in part[-depth:]) + ".geojson")
+    return names

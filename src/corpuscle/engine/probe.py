@@ -64,4 +64,4 @@ def frozen_features(
             row %= len(places)
             features_VNC[view, row : row + len(batch)] = features_NC.float().cpu()
             row += len(batch)
-    return Features(features_VNC, {int(place): row for row, place in enumerate(places)}, images.target_N)
+    return Features(features_VNC, {int(place): row for row, place in enumerate(places)}, images.targets)

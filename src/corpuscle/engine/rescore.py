@@ -14,14 +14,16 @@ from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.progress import Progress
 from corpuscle.core.settings import resolve
 from corpuscle.data.audit import GuardPlan, audit, check_faults
-from corpuscle.data.fingerprint import class_counts, sizes
+from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.table import Table
 from corpuscle.engine import run_folder
 from corpuscle.engine.environment import describe
-from corpuscle.engine.evaluate import Scored, write_scores
+from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.predict import Predictor
+from corpuscle.engine.predict import Predicted, Predictor
+from corpuscle.tasks.task import Held, Judging
+from corpuscle.tasks.zoo import build_task
 
 if TYPE_CHECKING:
     from corpuscle.nets.card import Card
@@ -39,13 +41,28 @@ def own_table(run: Path) -> Table:
     root = Path(facts["root"])
     if not root.exists():
         raise CorpuscleError(f"the images of {run} were in {root}, which is gone; pass the path they have now")
+    classes, points = tuple(facts.get("classes") or facts["counts"]), None
+    if "counts" in facts:
+        counts = pl.concat_list(pl.col(f"true_{kind}").cast(pl.Int64) for kind in classes)
+        frame = frame.with_columns(counts=counts, label=pl.lit(None, pl.String))
+        points = _own_points(run)
+    columns = ("image", "label", "group", "split", "counts")
     return Table(
-        frame=frame.select("image", "label", "group", "split"),
+        frame=frame.select(name for name in columns if name in frame.columns),
         root=root,
-        classes=tuple(facts["classes"]),
+        classes=classes,
         layout="the run's own held-out images",
-        notes=(),
+        points=points,
     )
+
+
+def _own_points(run: Path) -> pl.DataFrame | None:
+    """The true dots of the held-out images, None where the run never knew any."""
+    if not (run / run_folder.POINTS).is_file():
+        return None
+    points = pl.read_csv(run / run_folder.POINTS, schema_overrides={"image": pl.String, "kind": pl.String})
+    true = points.filter(pl.col("what") == "true").select("image", "x", "y", "kind")
+    return None if true.is_empty() else true
 
 
 def labelled_table(path: Path, plan: SourcePlan, card: Card) -> Table:
@@ -55,6 +72,9 @@ def labelled_table(path: Path, plan: SourcePlan, card: Card) -> Table:
         CorpuscleError: it has classes that the run does not know.
     """
     table = scan(path, plan, min_classes=1)
+    build_task(card.task).check(table)
+    if table.counted:
+        return _counted_alike(table, card)
     unknown = sorted(set(table.classes) - set(card.classes))
     if unknown:
         raise CorpuscleError(
@@ -65,8 +85,28 @@ def labelled_table(path: Path, plan: SourcePlan, card: Card) -> Table:
     return replace(table.with_frame(frame), classes=card.classes)
 
 
+def _counted_alike(table: Table, card: Card) -> Table:
+    """The table with the kinds of the run in the run's order; a kind that the table does not name was not counted.
+
+    Raises:
+        CorpuscleError: it does not name a kind that the run counts.
+    """
+    lost = [kind for kind in card.classes if kind not in table.classes]
+    if lost:
+        raise CorpuscleError(
+            f"expected counts of {', '.join(card.classes)}, the data have none of {', '.join(lost)} (they have "
+            f"{', '.join(table.classes)}); name what is counted alike, with --set data.kind=NAME where it has no name"
+        )
+    places = [table.classes.index(kind) for kind in card.classes]
+    frame = table.frame.filter(pl.col("counts").is_not_null())
+    counts = frame["counts"].list.gather(places)
+    points = None if table.points is None else table.points.filter(pl.col("kind").is_in(list(card.classes)))
+    frame = frame.with_columns(counts, split=pl.lit("test"))
+    return replace(table, frame=frame, classes=card.classes, points=points)
+
+
 def rescore(
-    run: Path, table: Table, out: Path, experiment: Experiment, predictor: Predictor, progress: Progress
+    run: Path, table: Table, out: Path, experiment: Experiment, predictor: Predictor, progress: Progress, command: str = ""
 ) -> dict[str, Any]:
     """Predict the images of a table with a run, and write scores, predictions and facts into another folder.
 
@@ -77,30 +117,27 @@ def rescore(
         CorpuscleError: unreadable images beyond what is accepted, or a folder that cannot be written.
     """
     _check_out(out)
-    card = predictor.card
+    card, task = predictor.card, predictor.task
     predicted = predictor.predict([table.path_of(image) for image in table.frame["image"]], progress)
     findings = audit(table, predicted.seen)
-    present = replace(table, classes=tuple(sorted(table.frame["label"].unique())))  # others may know no such class
-    check_faults(present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
+    present = replace(table, classes=tuple(sorted(table.frame["label"].drop_nulls().unique())))
+    check_faults(table if table.counted else present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
     known = _known_to_the_net(run, table, predicted.seen)
     for note in known:
         progress.say(f"note: {note}")
-    rows = pl.concat([table.frame, predicted.table.select(f"raw_{n}" for n in card.classes)], how="horizontal")
-    rows = rows.filter(findings.sound)
-    number = {name: k for k, name in enumerate(card.classes)}
     parts = {}
     for name in ("val", "test"):
-        part = rows.filter(pl.col("split") == name)
-        if len(part):
-            probs_NK = part.select(f"raw_{n}" for n in card.classes).to_numpy()
-            target_N = np.array([number[label] for label in part["label"]], dtype=np.int64)
-            parts[name] = Scored(part, probs_NK, target_N)
+        places = np.flatnonzero(((table.frame["split"] == name) & findings.sound).to_numpy())
+        if len(places):
+            part = table.with_frame(table.frame[places])
+            parts[name] = Held(part, predicted.said_NK[places], _found(table, predicted, places))
     facts = {
         "layout": table.layout,
         "root": str(table.root.resolve()),
         "notes": [f"judged with the run {run}", *known, *table.notes],
         "images": len(table.frame),
-        "classes": class_counts(table.with_frame(table.frame.filter(findings.sound))),
+        "task": card.task,
+        **holdings(table.with_frame(table.frame.filter(findings.sound))),
         "groups": table.frame["group"].drop_nulls().n_unique(),
         "sizes": sizes(predicted.seen),
         "faults": [vars(fault) for fault in findings.faults],
@@ -108,9 +145,20 @@ def rescore(
         "disagreeing": [list(group) for group in findings.disagreeing],
     }
     write_json(out / run_folder.FINGERPRINT, facts)
-    environment = describe(predictor.machine, f"evaluate {run}", experiment.seed)
+    environment = describe(predictor.machine, command or f"evaluate {run}", experiment.seed)
     write_json(out / run_folder.ENVIRONMENT, environment | {"weights_digest": card.weights_digest})
-    return write_scores(out, parts, card.classes, experiment.score, experiment.seed, card.temperature)
+    how = Judging(experiment.seed, experiment.score.resamples)
+    return write_scores(out, parts, task, card.task, card.calibration, how)
+
+
+def _found(table: Table, predicted: Predicted, places: np.ndarray) -> pl.DataFrame | None:
+    """The dots that were found in some images, under the names that the table has for these."""
+    if predicted.found is None:
+        return None
+    names = table.frame["image"][places].to_list()
+    paths = [str(table.path_of(name)) for name in names]
+    found = predicted.found.filter(pl.col("image").is_in(paths))
+    return found.with_columns(pl.col("image").replace_strict(paths, names, return_dtype=pl.String))
 
 
 def _known_to_the_net(run: Path, table: Table, seen: pl.DataFrame) -> list[str]:

@@ -21,6 +21,7 @@ from corpuscle.engine.experiment import Experiment
 EXPERIMENT, CARD, WEIGHTS = "experiment.toml", "card.json", "weights.safetensors"
 FINGERPRINT, PLAN, SAMPLES, LOG = "fingerprint.json", "plan.json", "samples.csv", "log.csv"
 METRICS, PREDICTIONS, ENVIRONMENT = "metrics.json", "predictions.csv", "environment.json"
+POINTS, HEATMAPS = "points.csv", "heatmaps"
 CHECKPOINT = "checkpoints/last.safetensors"
 
 

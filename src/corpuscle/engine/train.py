@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +19,19 @@ from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
 from corpuscle.data.fingerprint import Normalisation, measure_normalisation
 from corpuscle.data.loader import Batch, Features, Images, Loader, Order
+from corpuscle.data.targets import Targets
 from corpuscle.engine import run_folder
 from corpuscle.engine.checkpoint import Loaded, State, laid_as, load_state, restore_optimizer, save_state
 from corpuscle.engine.dataset import Ready, ready
 from corpuscle.engine.device import Machine, choose_machine, processes
 from corpuscle.engine.environment import describe
-from corpuscle.engine.evaluate import Scored, choose_temperature, predict_places, write_scores
+from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.fit import Work, fit_stage
+from corpuscle.engine.heatmaps import Heatmaps
 from corpuscle.engine.optim import build_optimizer
 from corpuscle.engine.plan import Derived, derive
+from corpuscle.engine.predict import Predictor
 from corpuscle.engine.probe import frozen_features
 from corpuscle.engine.schedule import Stage
 from corpuscle.engine.stopping import listening
@@ -35,11 +39,14 @@ from corpuscle.nets.card import Card, save
 from corpuscle.nets.net import Net
 from corpuscle.nets.weights import load_weights
 from corpuscle.nets.zoo import build, check_plan
-from corpuscle.tasks.classify import Classify
-from corpuscle.tasks.task import Task
+from corpuscle.tasks.classify import class_numbers
+from corpuscle.tasks.task import Judging, Task
+from corpuscle.tasks.zoo import Choices, build_task
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+
+SAID = ("prepare.size", "prepare.shrink", "epochs", "device", "precision")  # derived values told at the start
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
         finished = (out / run_folder.METRICS).is_file()
         if machine.first:
             run_folder.check(out, experiment)
-            data = ready(path, experiment, call.progress)
+            data = ready(path, experiment, task_of(experiment), call.progress)
             training = None if finished else Training.of(out, data, machine, call)
             run_folder.begin(out, experiment, data.samples())  # last: what cannot be trained leaves nothing behind
         # the others wait here until the first process has filled the cache and made the folder
@@ -90,7 +97,7 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
             call.progress.say(f"{out} is finished; name another --out to train again")
             return out
         if not machine.first:
-            training = Training.of(out, ready(path, experiment, call.progress), machine, call)
+            training = Training.of(out, ready(path, experiment, task_of(experiment), call.progress), machine, call)
         assert training is not None
         return training.run()
 
@@ -113,7 +120,7 @@ class Training:
         """Build the net, from nothing or from starting weights, and settle what the settings left open."""
         experiment = data.experiment
         torch.manual_seed(seed_for(experiment.seed, "weights"))
-        net = build(experiment.net, Classify().num_outputs(data.table.classes), experiment.prepare.size)
+        net = build(experiment.net, task_of(experiment).num_outputs(data.table.classes), experiment.prepare.size)
         published = None
         if experiment.net.weights != "none":
             loaded = load_weights(net, experiment.net.weights)
@@ -123,15 +130,21 @@ class Training:
         net = net.to(machine.device).to(memory_format=torch.channels_last)
         places = data.places("train")
         measured = measure_normalisation(data.canvases, places, experiment.seed)
-        derived = derive(experiment, data.why, machine, data.target_N[places], measured, published)
+        class_N = None if data.table.counted else class_numbers(data.table)[places]
+        derived = derive(experiment, data.why, machine, len(places), class_N, measured, published)
         return cls(out, data, machine, call, net, derived)
+
+    @cached_property
+    def targets(self) -> Targets:
+        """What the net should say of each row."""
+        return self._task().targets(self.data.table, self.data.experiment.prepare, self.net)
 
     def run(self) -> Path:
         """Do what is left of the training, and everything after it."""
         stages, say = self.data.experiment.stages, self.call.progress.say
         resumed = self._resume()
         self._write_facts()
-        for name in ("prepare.size", "epochs", "device", "precision"):
+        for name in (name for name in self.derived.reasons if name in SAID):
             value, why = self.derived.reasons[name].values()
             say(f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value} ({why})")
         if resumed:
@@ -210,13 +223,14 @@ class Training:
         weight_K = None
         if self.data.experiment.fit.balance == "weights" and self.derived.weight_K is not None:
             weight_K = torch.tensor(self.derived.weight_K, dtype=torch.float32)
-        return Classify(self.data.experiment.fit.label_smoothing, weight_K)
+        return task_of(self.data.experiment, weight_K)
 
     def _images(self, varied: bool) -> Images:
         experiment, normal = self.data.experiment, self.derived.normalisation
         mean_3, std_3 = np.array(normal.mean), np.array(normal.std)
         augment = experiment.augment if varied else None
-        return Images(self.data.canvases, self.data.target_N, mean_3, std_3, augment, experiment.seed)
+        multiple = self.net.multiple
+        return Images(self.data.canvases, self.targets, mean_3, std_3, augment, experiment.seed, multiple)
 
     def _loader(self, part: str, stage: Stage, stopping: Callable[[], int]) -> Loader:
         """Batches of a part for a stage: of images, or of features where the encoder is frozen."""
@@ -228,11 +242,12 @@ class Training:
             dataset = frozen_features(self.net, images, places, views, machine, self.call.progress, stopping)
         pin = machine.device.type == "cuda"
         if not learns:
-            order = Order(places[machine.rank :: machine.world], max(self.derived.batch_size, 32))
+            at_once = max(self.derived.batch_size, 32) if self.data.experiment.prepare.fit != "keep" else 1
+            order = Order(places[machine.rank :: machine.world], at_once)
             return Loader(dataset, order, machine.workers, pin)
         weight_N = None
         if self.data.experiment.fit.balance == "sampling" and self.derived.weight_K is not None:
-            weight_N = self.derived.weight_K[self.data.target_N[places]]
+            weight_N = self.derived.weight_K[class_numbers(self.data.table)[places]]
         seed = self.data.experiment.seed
         order = Order(places, self.derived.batch_size, seed, weight_N, machine.rank, machine.world)
         return Loader(dataset, order, machine.workers, pin)
@@ -253,37 +268,45 @@ class Training:
 
     def _finish(self) -> None:
         """Judge the best weights on the parts that were held out, and write all that use needs."""
-        experiment = self.data.experiment
+        experiment, task = self.data.experiment, self._task()
+        predictor = Predictor(self.net, self._card({}), self.machine, task)
+        heatmaps = Heatmaps(self.out / run_folder.HEATMAPS, self.data.table, experiment.prepare.shrink)
         parts = {}
         for part in ("val", "test"):
             places = self.data.places(part)
             if len(places):
-                views, progress = experiment.score.views, self.call.progress
-                probs_NK = predict_places(self.net, self._images(False), places, self.machine, views, progress)
-                parts[part] = Scored(self.data.table.frame[places], probs_NK, self.data.target_N[places])
-        temperature = choose_temperature(parts)
-        card = save(self.out, self.net, self._card(temperature))
+                show = heatmaps.of(places)
+                parts[part] = predictor.held(self.data.table, self.data.canvases, places, self.call.progress, show)
+        heatmaps.close()
+        calibration = task.calibrate(parts.get("val"))
+        card = save(self.out, self.net, self._card(calibration))
         environment = run_folder.read_json(self.out / run_folder.ENVIRONMENT)
         environment["seconds"] = round(self.state.seconds + time.perf_counter() - self.clock, 1)
         environment["weights_digest"] = card.weights_digest
         write_json(self.out / run_folder.ENVIRONMENT, environment)
         self._log()
-        write_scores(self.out, parts, self.data.table.classes, experiment.score, experiment.seed, temperature)
+        how = Judging(experiment.seed, experiment.score.resamples)
+        write_scores(self.out, parts, task, experiment.task, calibration, how)
         shutil.rmtree((self.out / run_folder.CHECKPOINT).parent, ignore_errors=True)  # nobody goes on from the end
 
-    def _card(self, temperature: float) -> Card:
+    def _card(self, calibration: Mapping[str, Any]) -> Card:
         experiment, normal = self.data.experiment, self.derived.normalisation
         return Card(
             task=experiment.task,
             classes=self.data.table.classes,
             net=experiment.net,
-            num_outputs=len(self.data.table.classes),
+            num_outputs=self._task().num_outputs(self.data.table.classes),
             size=experiment.prepare.size,
             prepare=experiment.prepare.model_dump(mode="json"),
             read=experiment.read.model_dump(mode="json"),
             mean=normal.mean,
             std=normal.std,
             views=experiment.score.views,
-            temperature=temperature,
+            calibration=dict(calibration),
             trained_on={"images": len(self.data.places("train")), "layout": self.data.table.layout},
         )
+
+
+def task_of(experiment: Experiment, weight_K: torch.Tensor | None = None) -> Task:
+    """The task that the settings ask for."""
+    return build_task(experiment.task, Choices(experiment.count, experiment.fit.label_smoothing, weight_K))

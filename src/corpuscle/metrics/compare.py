@@ -1,4 +1,4 @@
-"""Whether one classifier is better than another on the same samples."""
+"""Whether one net is better than another on the same images."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.records import Score
 from corpuscle.metrics.bootstrap import group_codes, resample
 from corpuscle.metrics.classification import METRICS, as_score, rests_on
+from corpuscle.metrics.counting import COUNT_METRICS, Counted, Sums, checked_counts, with_total
 from corpuscle.metrics.counts import Counts
 from corpuscle.metrics.inputs import checked
 
@@ -50,3 +51,34 @@ def paired_difference(
     trusted = rests_on(metric, Counts(a, code_N, np.ones((groups, 1))))
     found = drawn.interval(0, trusted, (-np.inf, np.inf))
     return as_score(drawn.value_S[0], found, len(a.target_N), groups, metric.direction)
+
+
+def paired_count_difference(
+    name: str,
+    count_a_NK: np.ndarray,
+    count_b_NK: np.ndarray,
+    true_NK: np.ndarray,
+    group_N: Sequence[object] | np.ndarray | None = None,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Score:
+    """The same of two counters, judged by the total over kinds.
+
+    Raises:
+        CorpuscleError: an unknown score, or counts of other images or kinds.
+    """
+    if name not in COUNT_METRICS:
+        raise CorpuscleError(f"'{name}' is not a score of counts. {nearest(name, COUNT_METRICS)}")
+    metric = COUNT_METRICS[name]
+    kinds = true_NK.shape[1]
+    parts = [with_total(checked_counts(Counted(count_NK, true_NK), kinds)) for count_NK in (count_a_NK, count_b_NK)]
+    code_N = group_codes(group_N, len(true_NK))
+    groups = int(code_N.max()) + 1
+
+    def statistic(weight_GB: np.ndarray) -> np.ndarray:
+        both = [metric.compute(Sums(part, code_N, weight_GB))[0] for part in parts]
+        return (both[0] - both[1])[None]
+
+    drawn = resample(statistic, groups, seed=seed, resamples=resamples)
+    found = drawn.interval(0, groups, (-np.inf, np.inf))
+    return as_score(drawn.value_S[0], found, len(true_NK), groups, metric.direction)

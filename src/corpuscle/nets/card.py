@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from corpuscle.nets.net import Net
     from corpuscle.nets.tensors import Tensors
 
-FORMAT = 1
+FORMAT = 2
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
@@ -37,14 +37,16 @@ class Card(Settings):
     classes: tuple[str, ...] = Field(description="class names in the order of the outputs")
     net: NetPlan = Field(description="what the net is made of")
     num_outputs: int = Field(ge=1, description="outputs of the head")
-    size: int = Field(ge=1, description="height and width of the net's input in pixels")
+    size: int = Field(ge=0, description="height and width of the net's input in pixels; 0 where it takes any")
     channels: Literal["RGB"] = Field(default="RGB", description="order of the net's input channels")
     prepare: dict[str, Any] = Field(default_factory=dict, description="how an image becomes the net's input")
     read: dict[str, Any] = Field(default_factory=dict, description="limits of the reader")
     mean: tuple[float, float, float] = Field(description="subtracted from each channel (values from 0 to 1)")
     std: tuple[Positive, Positive, Positive] = Field(description="each channel is divided by it after that")
     views: Literal[1, 4, 8] = Field(default=1, description="mirrored and turned views whose predictions are averaged")
-    temperature: float = Field(default=1.0, gt=0, description="logits are divided by it before the softmax")
+    calibration: dict[str, Any] = Field(
+        default_factory=dict, description="what makes the numbers honest, learned on held-out images: the task's own"
+    )
     trained_on: dict[str, Any] = Field(default_factory=dict, description="the data, in words and numbers")
     weights_digest: str = Field(default="", description="128-bit BLAKE2b of weights.safetensors, in hexadecimal")
 
@@ -114,6 +116,8 @@ def read_card(folder: Path) -> Card:
         raise CorpuscleError(
             f"{path} cannot be read as a card ({error}); copy the run again, or train it again"
         ) from error
+    if came == 1:  # knew classification alone
+        values |= {"format": FORMAT, "calibration": {"temperature": values.pop("temperature", 1.0)}}
     if isinstance(came, int) and came > FORMAT:
         raise CorpuscleError(
             f"{path} has format {came}, Corpuscle {version('corpuscle')} reads up to {FORMAT}; install a newer one"

@@ -1,4 +1,4 @@
-"""Heads: from features_NC to outputs_NK."""
+"""Heads: from features_NC to outputs_NK, or from feature maps to densities."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from corpuscle.nets.zoo import NetPlan
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+DEEP_LAYERS = 5
+PIXELS_AN_OBJECT = 100.0
 
 
 class Head(nn.Sequential):
@@ -43,4 +45,44 @@ def mlp(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
     return Head(*layers, nn.Linear(plan.hidden[-1], num_outputs))
 
 
-HEADS: dict[str, Callable[[NetPlan, int, int], Head]] = {"linear": linear, "mlp": mlp}
+def deep(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+    """Five hidden layers, each twice as wide as the features, with ReLU and dropout, then one linear layer."""
+    width = 2 * num_features
+    layers: list[nn.Module] = []
+    for num_inputs in (num_features, *[width] * (DEEP_LAYERS - 1)):
+        layers += [nn.Linear(num_inputs, width), nn.ReLU(), nn.Dropout(plan.dropout)]
+    return Head(*layers, nn.Linear(width, num_outputs))
+
+
+class Share(nn.Module):
+    """Takes a fixed share of what comes in."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.share
+
+    def extra_repr(self) -> str:
+        return f"{self.share}"
+
+
+def density(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+    """A 1x1 convolution from features_NChw to density_NKhw, whose sum over hw is the count.
+
+    It starts near zero, which is what most of an image holds, and in the unit of a density: objects a pixel of the
+    input, of which each object has about a hundred.
+    """
+    last = nn.Conv2d(num_features, num_outputs, 1)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
+    return Head(nn.Dropout2d(plan.dropout), last, Share(plan.stride**2 / PIXELS_AN_OBJECT))
+
+
+HEADS: dict[str, Callable[[NetPlan, int, int], Head]] = {
+    "linear": linear,
+    "mlp": mlp,
+    "deep": deep,
+    "density": density,
+}

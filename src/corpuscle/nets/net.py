@@ -26,5 +26,20 @@ class Net(nn.Module):
         self.plan = plan
         self.size = size
 
+    @property
+    def gives_maps(self) -> bool:
+        """Whether the output is a map, image_NCHW of any size to maps_NKhw."""
+        return self.plan.head == "density"
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image to one of the map."""
+        return int(self.encoder.stride) if self.gives_maps else 1
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of an image must be a multiple of it."""
+        return int(self.encoder.multiple) if self.gives_maps else 1
+
     def forward(self, image_NCHW: Tensor) -> Tensor:
         return self.head(self.encoder(image_NCHW))

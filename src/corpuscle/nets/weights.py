@@ -13,7 +13,7 @@ from corpuscle.nets import timm_encoder
 from corpuscle.nets.card import CARD, WEIGHTS, read_card, read_weights
 from corpuscle.nets.net import Net
 from corpuscle.nets.tensors import Tensors, Triple, Weights, differences, digest_of_tensors, first_of, read_tensors
-from corpuscle.nets.zoo import ENCODERS, NetPlan
+from corpuscle.nets.zoo import ENCODERS, NetPlan, is_timms
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -52,7 +52,7 @@ def load_weights(net: Net, source: str) -> LoadedWeights:
     found = _find(net, source)
     expected = _learned(net.encoder.state_dict())
     tensors = _encoder_part(_learned(found.tensors), expected)
-    if differences(expected, tensors) and net.plan.model not in ENCODERS:
+    if differences(expected, tensors) and is_timms(net.plan.model):
         tensors = _learned(timm_encoder.adapted(net.encoder, tensors))
     tensors = {name: tensor for name, tensor in tensors.items() if name in expected or not name.startswith(CLASSIFIERS)}
     if faults := differences(expected, tensors):
@@ -65,7 +65,7 @@ def load_weights(net: Net, source: str) -> LoadedWeights:
 
 def _find(net: Net, source: str) -> Weights:
     if source == "imagenet":
-        if net.plan.model not in ENCODERS:
+        if is_timms(net.plan.model):
             return timm_encoder.published(net.plan.model, net.size)
         return _published_resnet(net.plan)
     path = Path(source)
@@ -78,7 +78,7 @@ def _find(net: Net, source: str) -> Weights:
         hint = nearest(source, ["none", "imagenet"])
         raise CorpuscleError(f"--weights expected none, imagenet, a file or a run's folder, got '{source}'. {hint}")
     mean, std = IMAGENET_MEAN, IMAGENET_STD
-    if net.plan.model not in ENCODERS:
+    if is_timms(net.plan.model):
         mean, std = timm_encoder.normalisation(net.plan.model)
     return Weights(read_tensors(path), mean, std, f"weights of {path}")
 

@@ -10,12 +10,14 @@ from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.settings import flatten, read_toml, resolve
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.schedule import Stage
+from corpuscle.recipes.count import count
 from corpuscle.recipes.default import default
 from corpuscle.recipes.fundus import fundus
 from corpuscle.recipes.leukemia import leukemia
+from corpuscle.recipes.lysto import lysto
 
 PER_STAGE = ("epochs", "learning_rate")
-RECIPES = {"default": default, "fundus": fundus, "leukemia": leukemia}
+RECIPES = {"count": count, "default": default, "fundus": fundus, "leukemia": leukemia, "lysto": lysto}
 
 
 def compose(

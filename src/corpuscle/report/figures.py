@@ -26,6 +26,7 @@ from corpuscle.report.words import percent
 
 WIDTH = 4.4  # inches: about as wide as a phone, so that the text keeps its size there
 MOST_CELLS_WITH_TEXT = 16  # classes of a confusion matrix whose cells still hold a number
+ACCURACY_AND_RECALL = {"accuracy": "accuracy", "recall": "recall"}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -42,29 +43,43 @@ def styled(draw: F) -> F:
 
 
 @styled
-def loss_curves(log: pl.DataFrame) -> Figure:
-    """Training and validation loss by epoch, stages shaded, the kept epoch marked."""
+def loss_curves(log: pl.DataFrame, log_over: float = math.inf) -> Figure:
+    """Training and validation loss by epoch, stages shaded, the kept epoch marked.
+
+    Args:
+        log: a row an epoch.
+        log_over: the scale is logarithmic where the largest loss is more than so many times the smallest.
+    """
     figure, axes = _epochs(log, "loss")
     _lines(axes, log, {"training": ("train_loss", TRAIN, "-"), "validation": ("val_loss", VAL, "-")})
+    _log_scale(axes, log, ("train_loss", "val_loss"), log_over)
     return figure
 
 
 @styled
-def score_curves(log: pl.DataFrame) -> Figure:
-    """Accuracy (full line) and recall, the mean over classes (dotted), by epoch, of both parts."""
-    figure, axes = _epochs(log, "share correct")
-    _lines(
-        axes,
-        log,
-        {
-            "accuracy, training": ("train_accuracy", TRAIN, DASHES[0]),
-            "accuracy, validation": ("val_accuracy", VAL, DASHES[0]),
-            "recall, training": ("train_recall", TRAIN, DASHES[2]),
-            "recall, validation": ("val_recall", VAL, DASHES[2]),
-        },
-    )
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(_percents())
+def score_curves(
+    log: pl.DataFrame, names: Mapping[str, str] = ACCURACY_AND_RECALL, label: str = "share correct", share: bool = True
+) -> Figure:
+    """Scores by epoch, of both parts: the first a full line, the second dotted.
+
+    Args:
+        log: a row an epoch, with columns `train_<score>` and `val_<score>`.
+        names: score to what it is called; without a name the part alone is.
+        label: of the axis.
+        share: whether the scores are shares, written as percentages.
+    """
+    figure, axes = _epochs(log, label)
+    lines = {}
+    for (name, title), dash in zip(names.items(), (DASHES[0], DASHES[2], DASHES[1], DASHES[3]), strict=False):
+        lead = f"{title}, " if title else ""
+        lines[f"{lead}training"] = (f"train_{name}", TRAIN, dash)
+        lines[f"{lead}validation"] = (f"val_{name}", VAL, dash)
+    _lines(axes, log, lines)
+    if share:
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(_percents())
+    else:
+        _log_scale(axes, log, [column for column, _, _ in lines.values()], 20)
     return figure
 
 
@@ -186,7 +201,7 @@ def class_counts(classes: Mapping[str, Mapping[str, int]], words: Mapping[str, s
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    _legend(axes, columns=3)
+    legend(axes, columns=3)
     return figure
 
 
@@ -198,7 +213,7 @@ def compared_curves(curves: Mapping[str, pl.DataFrame], column: str, label: str)
         axes.plot(log["epoch"], log[column], label=shortened(name, 28), marker=_marker(log), **_series(place))
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -220,7 +235,7 @@ def compared_scores(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
     axes.set(ylim=(len(names) - 0.45, -0.55))
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -286,10 +301,22 @@ def _lines(axes: Axes, log: pl.DataFrame, lines: Mapping[str, tuple[str, str, An
     for label, (column, colour, dash) in lines.items():
         if column in log.columns and log[column].is_not_null().any():
             axes.plot(log["epoch"], log[column], label=label, color=colour, linestyle=dash, marker=_marker(log))
-    _legend(axes, over=1.08 if log["stage"].n_unique() > 1 else 1.0)
+    legend(axes, over=1.08 if log["stage"].n_unique() > 1 else 1.0)
 
 
-def _legend(axes: Axes, columns: int = 2, over: float = 1.0) -> None:
+def _log_scale(axes: Axes, log: pl.DataFrame, columns: Sequence[str], log_over: float) -> None:
+    """A logarithmic scale where the numbers go over more than so many times their least."""
+    values = [value for name in columns if name in log.columns for value in log[name] if value is not None]
+    if values and min(values) > 0 and max(values) > log_over * min(values):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif values and math.isfinite(log_over):
+        axes.set_ylim(bottom=0)
+
+
+def legend(axes: Axes, columns: int = 2, over: float = 1.0) -> None:
     """The key above the axes, `over` that share of their height."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, over), ncols=columns, borderaxespad=0.2, handlelength=1.8)

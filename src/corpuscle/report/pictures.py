@@ -97,14 +97,23 @@ def pictures(predictions: pl.DataFrame, classes: Sequence[str], root: Path, read
 
 def thumbnail(path: Path, read: Read) -> str | None:
     """A small JPEG as a data URI; None where the image cannot be read, for whatever reason."""
+    array_HWC = eight_bits(path, read)
+    return None if array_HWC is None else jpeg_uri(array_HWC, SIDE)
+
+
+def eight_bits(path: Path, read: Read) -> np.ndarray | None:
+    """The image as uint8; None where it cannot be read, for whatever reason."""
     try:
         array_HWC = read(path).array_HWC
     except Exception:  # a page about many images does not fail over one
         return None
-    if array_HWC.dtype == np.uint16:
-        array_HWC = (array_HWC >> 8).astype(np.uint8)
+    return (array_HWC >> 8).astype(np.uint8) if array_HWC.dtype == np.uint16 else array_HWC
+
+
+def jpeg_uri(array_HWC: np.ndarray, side: int) -> str:
+    """The image as a JPEG in a data URI, its longer side at most so many pixels."""
     image = Image.fromarray(array_HWC)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     image.save(content, "JPEG", quality=82, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

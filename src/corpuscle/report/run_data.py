@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,7 @@ from typing import Any
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.core.records import Score
-from corpuscle.metrics.calibration import Bin
-from corpuscle.metrics.classification import ClassScores
-
-PART_WORDS = {"val": "validation", "test": "test", "train": "training"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """The finished numbers of one part of the data; rows of `confusion` are true classes, columns predicted ones."""
-
-    name: str
-    n: int
-    groups: int
-    scores: Mapping[str, Score]
-    per_class: Mapping[str, ClassScores]
-    confusion: tuple[tuple[int, ...], ...]
-    before: tuple[Bin, ...]
-    after: tuple[Bin, ...]
-
-    @property
-    def words(self) -> str:
-        """The part as a reader calls it: `validation` for `val`."""
-        return PART_WORDS.get(self.name, self.name)
+from corpuscle.report.part import PARTS, JudgedPart
 
 
 @dataclass(frozen=True)
@@ -43,16 +19,22 @@ class RunData:
     """What a run folder holds; a file that is not there is empty or None.
 
     Attributes:
-        settings: dotted name to {"value", "from"}.
-        derived: name to {"value", "why"}.
+        classes: the classes, or the kinds of object that are counted.
+        parts: a `Part` each for a classifier, a `CountPart` each for a counter.
         log: a row an epoch.
         predictions: a row an image that was scored.
+        settings: dotted name to {"value", "from"}.
+        derived: name to {"value", "why"}.
+        task: `classify` or `count`.
+        calibration: of a counter's intervals, {"level", "quantiles", "groups"}.
+        points: a row a dot of a held-out image, true or found, in pixels of the original.
+        heatmaps: image name to {"file", "full", "shrink"} of its density, file in the folder `heatmaps`.
     """
 
     folder: Path
     classes: tuple[str, ...]
     temperature: float | None
-    parts: Mapping[str, Part]
+    parts: Mapping[str, JudgedPart]
     log: pl.DataFrame | None
     predictions: pl.DataFrame | None
     samples: pl.DataFrame | None
@@ -60,6 +42,10 @@ class RunData:
     derived: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "classify"
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    points: pl.DataFrame | None = None
+    heatmaps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -67,7 +53,7 @@ class RunData:
         return self.folder.resolve().name
 
     @property
-    def main_part(self) -> Part | None:
+    def main_part(self) -> JudgedPart | None:
         """The part whose numbers count: test where there is one, else what there is."""
         for name in ("test", "val", *self.parts):
             if name in self.parts:
@@ -81,6 +67,21 @@ class RunData:
             return None
         best = self.log.filter(pl.col("best"))["epoch"]
         return int(best[-1]) if len(best) else None
+
+    def at_best(self, column: str) -> float | None:
+        """A number of the log in the epoch that was kept."""
+        if self.log is None or self.best_epoch is None or column not in self.log.columns:
+            return None
+        value: float | None = self.log[column][self.log["epoch"].to_list().index(self.best_epoch)]
+        return value
+
+    def scored(self) -> pl.DataFrame | None:
+        """The predictions of the part whose numbers count."""
+        if self.predictions is None or self.main_part is None:
+            return None
+        if "split" not in self.predictions.columns:
+            return self.predictions
+        return self.predictions.filter(pl.col("split") == self.main_part.name)
 
 
 def is_run(folder: Path) -> bool:
@@ -106,34 +107,48 @@ def read_run(folder: Path) -> RunData:
     """Read a run folder, or the folder of an evaluation.
 
     Raises:
-        CorpuscleError: the folder is no run, or one of its files is damaged.
+        CorpuscleError: the folder is no run, one of its files is damaged, or its task has no report.
     """
     folder = Path(folder)
     if not is_run(folder):
         raise _no_run(folder)
-    metrics, plan, fingerprint, environment = (
-        _read_json(folder / f"{name}.json") for name in ("metrics", "plan", "fingerprint", "environment")
+    metrics, plan, fingerprint, environment, heatmaps = (
+        _read_json(folder / f"{name}.json")
+        for name in ("metrics", "plan", "fingerprint", "environment", "heatmaps/index")
     )
-    log, predictions, samples = (_read_csv(folder / f"{name}.csv") for name in ("log", "predictions", "samples"))
+    task = metrics.get("task") or fingerprint.get("task") or "classify"
+    if task not in PARTS:
+        raise CorpuscleError(
+            f"{folder} should be a run of a task with a report ({', '.join(PARTS)}), but its task is {task}; "
+            "install the version of Corpuscle that wrote it"
+        )
+    log, predictions, samples, points = (
+        _read_csv(folder / f"{name}.csv") for name in ("log", "predictions", "samples", "points")
+    )
     try:
-        parts = {name: _part(name, content) for name, content in metrics.get("parts", {}).items()}
+        parts = {name: PARTS[task](name, content) for name, content in metrics.get("parts", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorpuscleError(
             f"{folder / 'metrics.json'} should hold the scores of a run, but {error!r} is out of place; "
             "write it again with: corpuscle evaluate"
         ) from None
+    classes = tuple(metrics.get("classes") or fingerprint.get("classes") or fingerprint.get("counts") or ())
     return RunData(
         folder=folder,
-        classes=tuple(metrics.get("classes") or fingerprint.get("classes", {})),
+        classes=classes,
         temperature=metrics.get("temperature"),
         parts=parts,
         log=_typed_log(log),
-        predictions=predictions,
+        predictions=_with_numbers(predictions, _number_columns(predictions, task, classes)),
         samples=samples,
         settings=plan.get("settings", {}),
         derived=plan.get("derived", {}),
         fingerprint=fingerprint,
         environment=environment,
+        task=task,
+        calibration=metrics.get("calibration") or {},
+        points=_with_numbers(points, ("x", "y", "score")),
+        heatmaps=heatmaps,
     )
 
 
@@ -159,15 +174,28 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_csv(path: Path) -> pl.DataFrame | None:
-    """The table as text, so that a class called 1 or a patient 007 keeps its name; numbers are cast where known."""
+    """The table as text, so that a class called 1 or a patient 007 keeps its name."""
     if not path.is_file() or not path.stat().st_size:
         return None
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        return pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(path, "CSV", error) from None
-    numbers = [name for name in frame.columns if name.startswith(("p_", "raw_")) or name == "confidence"]
-    return frame.with_columns(pl.col(numbers).cast(pl.Float64, strict=False))
+
+
+def _with_numbers(frame: pl.DataFrame | None, numbers: Sequence[str]) -> pl.DataFrame | None:
+    if frame is None:
+        return None
+    there = [name for name in numbers if name in frame.columns]
+    return frame.with_columns(pl.col(there).cast(pl.Float64, strict=False))
+
+
+def _number_columns(predictions: pl.DataFrame | None, task: str, classes: Sequence[str]) -> list[str]:
+    """The columns of the predictions that hold numbers."""
+    if task == "count":
+        return [f"{what}_{kind}" for kind in classes for what in ("true", "count", "low", "high")]
+    names = predictions.columns if predictions is not None else ()
+    return [name for name in names if name.startswith(("p_", "raw_")) or name == "confidence"]
 
 
 def _typed_log(log: pl.DataFrame | None) -> pl.DataFrame | None:
@@ -184,40 +212,3 @@ def _typed_log(log: pl.DataFrame | None) -> pl.DataFrame | None:
 def _damaged(path: Path, expected: str, error: object) -> CorpuscleError:
     reason = str(error).splitlines()[0]
     return CorpuscleError(f"{path} should be {expected}, but cannot be read ({reason}); restore it or train again")
-
-
-def _part(name: str, content: Mapping[str, Any]) -> Part:
-    return Part(
-        name=name,
-        n=content["n"],
-        groups=content["groups"],
-        scores={key: _score(score) for key, score in content["scores"].items()},
-        per_class={
-            key: ClassScores(
-                **{score: _score(scores[score]) for score in ("precision", "recall", "f1", "auroc")},
-                support=scores["support"],
-            )
-            for key, scores in content["per_class"].items()
-        },
-        confusion=tuple(tuple(row) for row in content["confusion"]),
-        before=_bins(content.get("calibration", {}).get("before", ())),
-        after=_bins(content.get("calibration", {}).get("after", ())),
-    )
-
-
-def _score(content: Mapping[str, Any]) -> Score:
-    value, low, high = (_number(content[key]) for key in ("value", "low", "high"))
-    return Score(value, low, high, content["n"], content["groups"], content["direction"])
-
-
-def _bins(contents: Any) -> tuple[Bin, ...]:
-    """The bins that hold anything."""
-    return tuple(
-        Bin(_number(b["low"]), _number(b["high"]), _number(b["confidence"]), _number(b["accuracy"]), b["n"])
-        for b in contents
-        if b["n"]
-    )
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

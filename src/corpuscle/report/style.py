@@ -51,6 +51,7 @@ DARK = {
 TRAIN, VAL = LIGHT["series-0"], LIGHT["series-1"]
 SERIES = tuple(colour for role, colour in LIGHT.items() if role.startswith("series-"))
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+MARKS = ("#ffd84d", "#5fd0ff", "#7dff9b", "#ff9ad5", "#ffab5e", "#d7c2ff")  # over an image: bright on a dark edge
 HEAT_MOST = 0.6  # a full cell of the confusion matrix is a tint, so that its text reads in both dresses
 
 FIGURE_RC: dict[Any, Any] = {

@@ -1,62 +1,15 @@
-"""Numbers in words: what each score is called, how it is written, and what the run amounts to."""
+"""Numbers in words: how a score, a count or a time is written, and what holds for a run of any task."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from corpuscle.core.records import Score
-from corpuscle.report.run_data import Part, RunData
-
-
-@dataclass(frozen=True)
-class ScoreWords:
-    """A score's name, its meaning in one line, and whether it reads as a percentage."""
-
-    title: str
-    meaning: str
-    unit: Literal["share", "number"] = "share"
-
-
-SCORE_WORDS = {
-    "accuracy": ScoreWords("Accuracy", "images named correctly"),
-    "balanced_accuracy": ScoreWords(
-        "Balanced accuracy", "the same, averaged over the classes: a rare class counts as much as a common one"
-    ),
-    "recall_macro": ScoreWords("Recall, macro", "of each class, how much is found; mean over classes"),
-    "f1_macro": ScoreWords("F1, macro", "balance of finding a class and being right when naming it; mean over classes"),
-    "f1_weighted": ScoreWords("F1, weighted", "the same, weighted by the classes' numbers of images"),
-    "auroc": ScoreWords(
-        "AUROC", "chance that an image of a class scores higher for it than one of another class", "number"
-    ),
-    "kappa": ScoreWords(
-        "Cohen's kappa", "agreement with the labels beyond chance; 0 is chance, 1 is perfect", "number"
-    ),
-    "ece": ScoreWords(
-        "Calibration error, raw", "mean gap between stated probability and share correct, as the net says"
-    ),
-    "ece_calibrated": ScoreWords("Calibration error", "the same after temperature scaling: what predictions carry"),
-    "nll": ScoreWords("Negative log-likelihood", "mean surprise at the true class, in nats", "number"),
-}
-MAIN_SCORES = ("balanced_accuracy", "accuracy", "auroc", "ece_calibrated")
-DRAWN_SCORES = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "auroc", "kappa")
-
-
-def title_of(score: str) -> str:
-    """What a score is called.
-
-    >>> title_of("f1_macro"), title_of("my_score")
-    ('F1, macro', 'my score')
-    """
-    return SCORE_WORDS[score].title if score in SCORE_WORDS else score.replace("_", " ")
-
-
-def is_share(score: str) -> bool:
-    """Whether a score is written as a percentage."""
-    return score in SCORE_WORDS and SCORE_WORDS[score].unit == "share"
+from corpuscle.report.part import JudgedPart
+from corpuscle.report.run_data import RunData
+from corpuscle.report.score_words import Unit
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -68,16 +21,63 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "n/a" if share is None or not math.isfinite(share) else f"{100 * share:.{digits}f}\xa0%"
 
 
-def value_of(score: Score, share: bool = True) -> str:
+def value_of(score: Score, unit: Unit = "share") -> str:
     """The value alone."""
-    return percent(score.value) if share else "n/a" if not math.isfinite(score.value) else f"{score.value:.3f}"
+    return written(score.value, unit, _largest(score))
 
 
-def interval_of(score: Score, share: bool = True) -> str:
+def interval_of(score: Score, unit: Unit = "share") -> str:
     """The 95 % interval alone."""
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return "n/a"
-    return f"{100 * score.low:.1f} to {percent(score.high)}" if share else f"{score.low:.3f} to {score.high:.3f}"
+    low = f"{100 * score.low:.1f}" if unit == "share" else written(score.low, unit, _largest(score))
+    return f"{low} to {written(score.high, unit, _largest(score))}"
+
+
+def written(value: float, unit: Unit, largest: float | None = None) -> str:
+    """A number in its unit, `n/a` where it is not defined.
+
+    Args:
+        value: the number.
+        unit: how it is written.
+        largest: of the numbers it stands beside, which share its digits.
+
+    >>> written(2.134, "count"), written(-0.5, "signed"), written(0.31, "share"), written(0.9123, "number")
+    ('2.13', '−0.50', '31.0\\xa0%', '0.912')
+    """
+    if not math.isfinite(value):
+        return "n/a"
+    if unit == "share":
+        return percent(value)
+    if unit == "number":
+        return f"{value:.3f}"
+    size = abs(value) if largest is None else largest
+    text = f"{value:{'+' if unit == 'signed' else ''},.{2 if size < 10 else 1 if size < 1000 else 0}f}"
+    return text.replace("-", "−")
+
+
+def spread_of(mean: float, spread: float, unit: Unit) -> str:
+    """A mean with its standard deviation over several runs.
+
+    >>> spread_of(0.912, 0.013, "share"), spread_of(2.13, 0.2, "count")
+    ('91.2 ± 1.3\\xa0%', '2.13 ± 0.20')
+    """
+    if unit == "share":
+        return f"{100 * mean:.1f} ± {percent(spread)}"
+    return f"{written(mean, unit)} ± {written(spread, 'count' if unit == 'signed' else unit, abs(mean))}"
+
+
+def amount(count: float, largest: float | None = None) -> str:
+    """A count that a net gives: a digit after the point for a small one, none for a large one.
+
+    Args:
+        count: the count.
+        largest: of the numbers it stands beside, which share its digits.
+
+    >>> amount(3.14159), amount(171.6), amount(12345.6)
+    ('3.1', '172', '12,346')
+    """
+    return "n/a" if not math.isfinite(count) else f"{count:,.{1 if abs(largest or count) < 99.5 else 0}f}"
 
 
 def many(count: int, noun: str) -> str:
@@ -115,16 +115,6 @@ def when(moment: str) -> str:
         return moment
 
 
-def in_sentence(score: str) -> str:
-    """A score's name inside a sentence.
-
-    >>> in_sentence("balanced_accuracy"), in_sentence("auroc")
-    ('balanced accuracy', 'AUROC')
-    """
-    title = title_of(score)
-    return title if title[:2].isupper() or title.startswith(("Cohen", "F1")) else title[0].lower() + title[1:]
-
-
 def plain(value: Any) -> str:
     """A settings value as one would type it."""
     if isinstance(value, bool):
@@ -144,38 +134,15 @@ def recipe_of(run: RunData) -> str | None:
     return next((source.removeprefix("recipe ") for source in sources if source.startswith("recipe ")), None)
 
 
-def verdict(run: RunData) -> str:
-    """What the run amounts to, in one or two sentences."""
-    return " ".join(sentence for sentence in (_trained(run), _reached(run)) if sentence)
-
-
-def _trained(run: RunData) -> str:
+def trained(run: RunData, on: str) -> str:
+    """What was trained, on what and how long, as a sentence; nothing for an evaluation."""
     if run.log is None:
         return "" if run.parts else "The run stopped before its first epoch was done."
-    counts: dict[str, dict[str, int]] = dict(run.fingerprint.get("classes", {}))
-    images = sum(parts.get("train", 0) for parts in counts.values())
     net = plain(run.settings.get("net.model", {}).get("value", "The net"))
-    on = f" on {many(images, 'image')} of {many(len(counts), 'class')}" if images else ""
-    return f"{net} was trained{on} for {many(len(run.log), 'epoch')}."
+    return f"{net} was trained{' on ' + on if on else ''} for {many(len(run.log), 'epoch')}."
 
 
-def _reached(run: RunData) -> str:
-    part = run.main_part
-    if part is None:
-        if run.log is None or run.best_epoch is None or "val_recall" not in run.log.columns:
-            return ""
-        recall = run.log["val_recall"][run.log["epoch"].to_list().index(run.best_epoch)]
-        return f"The best epoch so far is {run.best_epoch}, with a validation recall of {percent(recall)}."
-    score = part.scores.get("balanced_accuracy")
-    if score is None:
-        return ""
-    return (
-        f"It names {percent(score.value)} of the {part.words} images correctly, every class counting the same "
-        f"(95\xa0% interval {interval_of(score)}, {counted(part)})."
-    )
-
-
-def counted(part: Part) -> str:
+def counted(part: JudgedPart) -> str:
     """What the part's numbers rest on."""
     return many(part.n, "image") + (f" in {many(part.groups, 'group')}" if part.groups != part.n else "")
 
@@ -195,37 +162,5 @@ def caution(run: RunData) -> str:
     return ""
 
 
-def confusions(part: Part, classes: Sequence[str], limit: int = 5) -> list[str]:
-    """The most frequent mistakes, in words."""
-    pairs = [
-        (count, true, said)
-        for true, row in enumerate(part.confusion)
-        for said, count in enumerate(row)
-        if count and true != said
-    ]
-    pairs.sort(key=lambda pair: -pair[0])
-    totals = [sum(row) for row in part.confusion]
-    return [
-        f"{classes[true]} taken for {classes[said]}: {count} of {totals[true]} ({percent(count / totals[true], 0)})"
-        for count, true, said in pairs[:limit]
-    ]
-
-
-def calibration_words(run: RunData, part: Part) -> str:
-    """What the temperature did, in words."""
-    if run.temperature is None:
-        return ""
-    sure = (
-        "too sure of itself"
-        if run.temperature > 1.02
-        else "too modest"
-        if run.temperature < 0.98
-        else "about as sure as it should be"
-    )
-    words = f"The temperature is {run.temperature:.2f}: the net was {sure}."
-    before, after = part.scores.get("ece"), part.scores.get("ece_calibrated")
-    if before and after:
-        words += (
-            f" On the {part.words} images the mean gap went from {percent(before.value)} to {percent(after.value)}."
-        )
-    return words
+def _largest(score: Score) -> float:
+    return max((abs(end) for end in (score.value, score.low, score.high) if math.isfinite(end)), default=0.0)

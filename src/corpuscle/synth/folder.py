@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 
-from corpuscle.core.files import disk_errors
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.files import disk_errors, whole_folder, write_json
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import generator_for
 from corpuscle.synth.cells import KINDS, Cell, draw_cell
 from corpuscle.synth.stain import draw_slide
+
+DRAWN = ".drawn.json"
+"""What the cells of a folder were drawn with; hidden, so that it is no part of the data."""
 
 NUM_SLIDES = 40
 """Slides that the cells of one seed are drawn on; each holds all kinds."""
@@ -54,6 +59,44 @@ def write_cells(folder: Path, per_class: int, size: int, seed: int, progress: Pr
             part.replace(path)
         paths.append(path)
     return paths
+
+
+def provide_cells(folder: Path, per_class: int, size: int, seed: int, progress: Progress = SILENT) -> None:
+    """See that a folder holds these drawn cells: drawn whole where nothing is there, left alone where they are.
+
+    Args:
+        folder: as `write_cells` fills it, with a record of what was drawn.
+        per_class, size, seed: as of `write_cells`.
+        progress: shows how far it is.
+
+    Raises:
+        CorpuscleError: the folder holds something else, or cannot be written.
+    """
+    wanted = {"per_class": per_class, "size": size, "seed": seed}
+    if folder.is_dir() and any(folder.iterdir()):
+        if (drawn := _drawn(folder)) != wanted:
+            came = "says nothing of what it holds" if drawn is None else f"holds those of {_words(drawn)}"
+            raise CorpuscleError(
+                f"expected drawn cells of {_words(wanted)} in {folder}, it {came}; remove it, or name another --out"
+            )
+        return
+    progress.say(f"drawing {len(KINDS) * per_class} white cells of five kinds into {folder}")
+    with whole_folder(folder) as part:
+        write_cells(part, per_class, size, seed, progress)
+        write_json(part / DRAWN, wanted)
+
+
+def _drawn(folder: Path) -> dict[str, int] | None:
+    """What the cells of a folder were drawn with, None where it does not say."""
+    try:
+        record = json.loads((folder / DRAWN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _words(drawn: dict[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in drawn.items())
 
 
 def _slide_of(index: int) -> int:

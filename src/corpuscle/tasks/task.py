@@ -1,12 +1,21 @@
-"""The promise of a task: how many outputs, the loss, how an output becomes a prediction, and the number to watch."""
+"""The promise of a task: what the net should say, the loss, what its output means, and how that is judged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import polars as pl
 from torch import Tensor
+
+from corpuscle.data.prepare import PreparePlan
+from corpuscle.data.table import Table
+from corpuscle.data.targets import Targets
+from corpuscle.nets.net import Net
+
+Calibration = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -23,13 +32,52 @@ class Watch:
         return old is None or (new > old if self.direction == "max" else new < old)
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How final scores are computed.
+
+    Attributes:
+        seed, resamples: of the bootstrap behind each interval.
+    """
+
+    seed: int = 0
+    resamples: int = 1000
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a net said of images that were held out, beside what is true.
+
+    Attributes:
+        table: rows of these images alone.
+        said_NK: numbers of each image, as the task decodes them: probabilities, or counts.
+        found: dots that were found: `image`, `kind`, `x`, `y`, `score`; None where the net gives none.
+    """
+
+    table: Table
+    said_NK: np.ndarray
+    found: pl.DataFrame | None = None
+
+
 class Task(Protocol):
     """What a task promises the engine."""
 
     watch: Watch
 
-    def num_outputs(self, classes: tuple[str, ...]) -> int:
+    def num_outputs(self, classes: Sequence[str]) -> int:
         """Width of the head."""
+        ...
+
+    def check(self, table: Table) -> None:
+        """See that a data set is one for this task.
+
+        Raises:
+            CorpuscleError: it is for another; says which.
+        """
+        ...
+
+    def targets(self, table: Table, plan: PreparePlan, net: Net) -> Targets:
+        """What the net should say of each row."""
         ...
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -37,13 +85,33 @@ class Task(Protocol):
         ...
 
     def decode(self, output: Tensor) -> np.ndarray:
-        """What the output means, as numbers."""
+        """What the output means: said_NK."""
         ...
 
-    def sums(self, decoded: np.ndarray, target_N: np.ndarray) -> dict[str, Any]:
+    def sums(self, output: Tensor, target: Tensor) -> dict[str, Any]:
         """Plain numbers and lists that add up over batches and processes; `images` is one of them."""
         ...
 
     def scores(self, sums: dict[str, Any]) -> dict[str, float]:
         """The numbers of a row of the log; each name is a column once `train_` or `val_` stands before it."""
+        ...
+
+    def calibrate(self, held: Held | None) -> Calibration:
+        """What makes the numbers honest, learned on the validation part if there is one; plain JSON, for the card."""
+        ...
+
+    def columns(self, said_NK: np.ndarray, classes: Sequence[str], calibration: Calibration) -> pl.DataFrame:
+        """What is told to a person of each image, calibrated; no rows where there are no images."""
+        ...
+
+    def predictions(self, held: Held, calibration: Calibration) -> pl.DataFrame:
+        """A row an image that was held out: what is true beside what was said."""
+        ...
+
+    def judge(self, held: Held, calibration: Calibration, how: Judging) -> dict[str, Any]:
+        """Every score with its interval: a part of metrics.json."""
+        ...
+
+    def headline(self, calibration: Calibration) -> dict[str, Any]:
+        """What stands above the parts in metrics.json."""
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -78,11 +79,46 @@ def decode(content: bytes, name: Path | str, plan: ReadPlan = ReadPlan()) -> Pix
     """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise CorpuscleError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on, truncated images would pass; set it to False")
+    with _told_of(name), _opened(io.BytesIO(content)) as image:
+        return _pixels(image, content, plan)
+
+
+@contextlib.contextmanager
+def header_of(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """A file opened by its header alone: nothing is decoded before its pixels are asked for.
+
+    Raises:
+        UnreadableImage: missing, no image, or broken; also where that shows only within the block.
+    """
     try:
-        with _opened(content) as image:
-            return _pixels(image, content, plan)
+        stream = path.open("rb")
+    except OSError as error:
+        raise UnreadableImage(path, f"cannot be read ({error.strerror})", "restore it, or leave it out") from error
+    with stream, _told_of(path), _opened(stream) as image:
+        yield image
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of an image as it stands upright, from its header.
+
+    Raises:
+        UnreadableImage: the header cannot be read.
+    """
+    with header_of(path) as image:
+        exif = Image.Image.getexif(image)  # the PNG plugin's own decodes all pixels to look behind them
+        lies = exif.get(Tag.Orientation, 1) >= 5  # 5 to 8 turn it by a quarter
+        return (image.height, image.width) if lies else (image.width, image.height)
+
+
+@contextlib.contextmanager
+def _told_of(name: Path | str) -> Iterator[None]:
+    """What can go wrong with a file, told with its name."""
+    try:
+        yield
     except _Refused as refused:
         raise UnreadableImage(name, *refused.args) from None
+    except UnreadableImage:
+        raise
     except Exception as error:  # a plugin raises whatever a broken byte leads it to: OSError, struct.error, KeyError...
         reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
         if "truncated" in reason.lower():
@@ -92,20 +128,21 @@ def decode(content: bytes, name: Path | str, plan: ReadPlan = ReadPlan()) -> Pix
         ) from error
 
 
-def _opened(content: bytes) -> ImageFile.ImageFile:
+def _opened(stream: IO[bytes]) -> ImageFile.ImageFile:
     """The header, read by the plugin of the file's own first bytes, whatever its name says.
 
     `Image.open` would do, but it holds every image against one limit of pixels for the whole process, and warns.
     """
-    if not content:
+    head = stream.read(24)
+    stream.seek(0)
+    if not head:
         raise _Refused("the file is empty (0 bytes)", REPLACE)
     Image.init()
     for kind in FORMATS:
         factory, accept = Image.OPEN[kind]
-        if accept is None or accept(content[:16]) is True:
-            image: ImageFile.ImageFile = factory(io.BytesIO(content), "")
+        if accept is None or accept(head[:16]) is True:
+            image: ImageFile.ImageFile = factory(stream, "")
             return image
-    head = content[:24]
     if all(9 <= byte <= 13 or 32 <= byte < 127 for byte in head):
         raise _Refused(f"is a text file, not an image (begins with {head.decode()!r})", REPLACE)
     raise _Refused(f"is not an image of a known kind (known: {', '.join(FORMATS)})", SAVE_AGAIN)

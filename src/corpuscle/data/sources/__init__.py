@@ -1,4 +1,4 @@
-"""Sources: from a path to a table, by the layout found there; no image is opened."""
+"""Sources: from a path to a table, by the layout found there; no image is decoded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ __all__ = ["SourcePlan", "scan"]
 def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> Table:  # noqa: B008 (frozen)
     """One row per image of a data set, sorted by path, the same each time.
 
-    A data set is a folder per class, train, val and test folders of those, a CSV, or several CSVs. Opens no image.
+    A data set is a folder per class, train, val and test folders of those, a CSV, or several CSVs; to count, also an
+    HDF5 file, pairs of images and images of dots, or points or boxes beside images. Decodes no image; where the places
+    of objects are known, the headers of images are read to see that these lie inside.
 
     Args:
-        path: folder or CSV.
+        path: folder, CSV, HDF5 or JSON file.
         plan: what does not show by itself.
-        min_classes: fewer classes are a fault; 1 where a finished model is only judged.
+        min_classes: fewer classes are a fault; 1 where a finished model is only judged; not for counts.
 
     Raises:
         DataFault: all faults at once, each with its path or row and its remedy.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 import polars as pl
 
-from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.core.errors import DataFault, Fault
+from corpuscle.data.sources.counts import checked_counts
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
+from corpuscle.data.sources.rows import alike, in_order, named, open_if_all_train, with_groups, without_copies
 from corpuscle.data.table import Table
 
 
@@ -20,99 +19,20 @@ def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Ta
         DataFault: everything that is wrong with it.
         CorpuscleError: groups are asked for in two ways.
     """
+    if found.counted:
+        return checked_counts(found, layout, plan)
     notes = list(found.notes)
     faults: list[Fault] = []
-    frame = _named(found.frame, plan, faults)
-    faults += _alike(frame["label"])
-    there = _without_copies(frame.filter(pl.col("image").is_not_null()), notes, faults)
-    there = _with_groups(there, plan, notes, faults)
+    frame = named(found.frame, plan, faults)
+    faults += alike(frame["label"])
+    there = without_copies(frame.filter(pl.col("image").is_not_null()), notes, faults)
+    there = with_groups(there, plan, notes, faults)
     if not frame["label"].is_null().all() or not found.faults:
         faults += _class_faults(frame, str(found.root), min_classes)
     if faults or found.faults:
         raise DataFault([*faults, *found.faults])
     classes = in_order(frame["label"].drop_nulls().unique().to_list())
-    return Table(_open_if_all_train(there).sort("image"), found.root, classes, layout, tuple(notes))
-
-
-def in_order(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels by name; by number if all are whole numbers.
-
-    >>> in_order(["10", "9"]), in_order(["b", "10", "9"])
-    (('9', '10'), ('10', '9', 'b'))
-    """
-    if all(re.fullmatch(r"-?\d+", label) for label in labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    return tuple(sorted(labels))
-
-
-def _named(frame: pl.DataFrame, plan: SourcePlan, faults: list[Fault]) -> pl.DataFrame:
-    """The frame with the plan's names for its labels."""
-    if not plan.label_names:
-        return frame
-    nameless = in_order(
-        frame.filter(~pl.col("label").is_in(list(plan.label_names)))["label"].drop_nulls().unique().to_list()
-    )
-    if nameless:
-        what = f"no name for {', '.join(nameless[:12])}; the names are for {', '.join(plan.label_names)}"
-        faults.append(Fault("data.label_names", what, "name every label of the data set"))
-    return frame.with_columns(pl.col("label").replace(plan.label_names))
-
-
-def _alike(labels: pl.Series) -> list[Fault]:
-    """A fault for each set of labels that differ by case or spaces alone."""
-    counts = labels.drop_nulls().value_counts(name="count").sort("label")
-    plain = pl.col("label").str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
-    sets = counts.group_by(plain.alias("plain")).agg("label", "count").filter(pl.col("label").list.len() > 1)
-    faults = []
-    for names, numbers in sets.sort("plain").select("label", "count").iter_rows():
-        shown = ", ".join(f"'{name}' ({number})" for name, number in zip(names, numbers, strict=True))
-        faults.append(
-            Fault("labels", f"{shown} differ by case or spaces alone", "write them alike, or with more difference")
-        )
-    return faults
-
-
-def _without_copies(frame: pl.DataFrame, notes: list[str], faults: list[Fault]) -> pl.DataFrame:
-    """One row per image; rows that contradict one another are faults."""
-    several = frame.filter(pl.col("image").is_duplicated())
-    if several.is_empty():
-        return frame
-    places = pl.format("{} row {}", "source", "row")
-    words = {"label": "is labelled", "split": "is in the part"}
-    for column, is_what in words.items():
-        differ = several.filter(pl.col(column).fill_null("").n_unique().over("image") > 1)
-        shown = (
-            differ.group_by("image").agg(pl.format("{} ({})", pl.col(column).fill_null("none"), places)).sort("image")
-        )
-        faults += [
-            Fault(image, f"{is_what} {' and '.join(claims)}", "keep one of these rows")
-            for image, claims in shown.iter_rows()
-        ]
-    extra = several.filter(~pl.col("image").is_first_distinct())
-    first = extra.select(pl.format("{}, {}", "image", places)).item(0, 0)
-    notes.append(f"left out: {len(extra)} rows whose image another row names with the same label (first: {first})")
-    return frame.unique("image", keep="first", maintain_order=True)
-
-
-def _with_groups(frame: pl.DataFrame, plan: SourcePlan, notes: list[str], faults: list[Fault]) -> pl.DataFrame:
-    """Groups by pattern or by column; where only some images have one, each of the others is its own."""
-    origin = "the column of groups is empty"
-    if plan.group_from:
-        if plan.group_column not in ("auto", "none"):
-            raise CorpuscleError("groups come from group_column or from group_from, both were given; leave one out")
-        pattern = re.compile(plan.group_from)
-        names = frame["image"].str.extract(r"([^/]*)$").to_list()
-        groups = [(match["group"] or None) if (match := pattern.search(name)) else None for name in names]
-        frame = frame.with_columns(pl.Series("group", groups, pl.String))
-        origin = f"the pattern '{plan.group_from}' does not match"
-    alone = frame.filter(pl.col("group").is_null())
-    if alone.is_empty() or (len(alone) == len(frame) and not plan.group_from):
-        return frame
-    count = f"{origin} for {len(alone)} of {len(frame)} images (first: {alone['image'][0]})"
-    if len(alone) == len(frame):
-        faults.append(Fault("data.group_from", count, "mend the pattern; it is searched in the file's name"))
-    notes.append(f"{count}; an image without a group is its own")
-    return frame.with_columns(pl.col("group").fill_null(pl.col("image")))
+    return Table(open_if_all_train(there).sort("image"), found.root, classes, layout, tuple(notes))
 
 
 def _class_faults(frame: pl.DataFrame, root: str, min_classes: int) -> list[Fault]:
@@ -132,11 +52,3 @@ def _class_faults(frame: pl.DataFrame, root: str, min_classes: int) -> list[Faul
         what = f"has images in {' and '.join(splits)} and none in train"
         faults.append(Fault(f"class {name}", what, "add some to train, or remove the class"))
     return faults
-
-
-def _open_if_all_train(frame: pl.DataFrame) -> pl.DataFrame:
-    """Where nothing but train was told apart, the split is open: the rows are divided later."""
-    labelled = frame.filter(pl.col("split").ne_missing(pl.lit("unlabelled")))
-    if (labelled["split"] == "train").all():
-        return frame.with_columns(split=pl.when(pl.col("split") != "train").then("split"))
-    return frame

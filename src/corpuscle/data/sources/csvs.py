@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.data.sources.counts import count_faults, numbers_of
 from corpuscle.data.sources.disk import absolute, listing
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.found import Found
@@ -19,7 +20,7 @@ from corpuscle.data.table import COLUMNS
 
 def scan_csv(path: Path, plan: SourcePlan) -> Found:
     """One row per row of a CSV; a folder stands for the only CSV in it."""
-    return _scan({absolute(path / listing(path).tables[0] if path.is_dir() else path): None}, plan)
+    return _scan(parts_of(path, plan), plan)
 
 
 def scan_csvs(path: Path, plan: SourcePlan) -> Found:
@@ -27,9 +28,17 @@ def scan_csvs(path: Path, plan: SourcePlan) -> Found:
 
     A test CSV whose labels are missing or all empty is unlabelled.
     """
-    parts = csvs_in(path) if path.is_dir() else {"train": path}
-    parts |= {part: named for part, named in (("val", plan.valid), ("test", plan.test)) if named}
-    return _scan({absolute(parts[part]): part for part in ("train", "val", "test") if part in parts}, plan)
+    return _scan(parts_of(path, plan), plan)
+
+
+def parts_of(path: Path, plan: SourcePlan) -> dict[Path, str | None]:
+    """Each CSV of a data set and the part it is of; None where it is the only one."""
+    given = {part: named for part, named in (("val", plan.valid), ("test", plan.test)) if named}
+    parts = csvs_in(path) if path.is_dir() else {}
+    if "train" not in parts and not given:
+        return {absolute(path / listing(path).tables[0] if path.is_dir() else path): None}
+    parts = {"train": path} | parts | given
+    return {absolute(parts[part]): part for part in ("train", "val", "test") if part in parts}
 
 
 def csvs_in(folder: Path) -> dict[str, Path]:
@@ -52,50 +61,63 @@ def csvs_in(folder: Path) -> dict[str, Path]:
 
 def _scan(parts: Mapping[Path, str | None], plan: SourcePlan) -> Found:
     root = absolute(plan.root or next(iter(parts)).parent)
-    found = [_scan_one(read_sheet(path, plan, part != "test"), part, root, plan) for path, part in parts.items()]
+    sheets: list[Sheet] = []
+    for path, part in parts.items():
+        sheets.append(read_sheet(path, plan, part != "test"))
+        if len(sheets) == 1:  # the first one says whether images are labelled or counted, the others follow
+            plan = plan.model_copy(update={"count_column": sheets[0].columns.get("count", "none")})
+    found = [_scan_one(sheet, part, root, plan) for sheet, part in zip(sheets, parts.values(), strict=True)]
     return Found(
         pl.concat([one.frame for one in found]),
         root,
         tuple(note for one in found for note in one.notes),
         tuple(fault for one in found for fault in one.faults),
+        kind="cell" if plan.kind == "auto" else plan.kind,
     )
 
 
 def _scan_one(sheet: Sheet, part: str | None, root: Path, plan: SourcePlan) -> Found:
     notes = [f"{sheet.path.name}: " + ", ".join(f"{meaning} from '{name}'" for meaning, name in sheet.columns.items())]
     faults = list(sheet.faults)
-    rows = pl.DataFrame([sheet.values(meaning) for meaning in ("image", "label", "group")]).with_columns(
+    known = "label" if plan.count_column == "none" else "count"
+    rows = pl.DataFrame([sheet.values(meaning) for meaning in ("image", "label", "group", "count")]).with_columns(
         pl.lit(part, pl.String).alias("split"), pl.lit(sheet.path.name).alias("source"), sheet.row_N
     )
     if part is None and "split" in sheet.columns:
-        rows = rows.with_columns(_splits(sheet, plan, notes, faults))
-    rows = rows.with_columns(split=pl.when(_unlabelled_test()).then(pl.lit("unlabelled")).otherwise("split"))
+        rows = rows.with_columns(splits_of(sheet, plan, notes, faults))
+    rows = rows.with_columns(split=pl.when(_unlabelled_test(known)).then(pl.lit("unlabelled")).otherwise("split"))
     count = rows["split"].eq("unlabelled").sum()
     if count:
-        notes.append(f"{sheet.path.name}: {count} test rows have no labels and wait for predictions")
-    if "label" in sheet.columns:
-        rows = _with_labels(rows, sheet, plan, notes, faults)
+        notes.append(f"{sheet.path.name}: {count} test rows have no {known}s and wait for predictions")
+    if known in sheet.columns:
+        rows = _with_labels(rows, known, sheet, plan, notes, faults)
     if "image" in sheet.columns:
         rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults))
-    return Found(rows.select(*COLUMNS), root, tuple(notes), tuple(faults))
+    if known == "label":
+        return Found(rows.select(*COLUMNS), root, tuple(notes), tuple(faults))
+    rows = rows.with_columns(
+        where=pl.format("{} row {}", "source", "row"), text="count", count=numbers_of(rows["count"])
+    )
+    faults += count_faults(rows.drop_nulls("text"))
+    return Found(rows.select(*COLUMNS, "count"), root, tuple(notes), tuple(faults))
 
 
-def _unlabelled_test() -> pl.Expr:
-    """The test rows, if none of them has a label."""
+def _unlabelled_test(known: str) -> pl.Expr:
+    """The test rows, if none of them has a label or count."""
     test = pl.col("split").eq_missing(pl.lit("test"))
-    return test & ~(test & pl.col("label").is_not_null()).any()
+    return test & ~(test & pl.col(known).is_not_null()).any()
 
 
 def _with_labels(
-    rows: pl.DataFrame, sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]
+    rows: pl.DataFrame, known: str, sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]
 ) -> pl.DataFrame:
-    """The rows without those whose label is empty though it should not be; a fault unless the plan skips them."""
-    empty = pl.col("label").is_null() & pl.col("split").ne_missing(pl.lit("unlabelled"))
+    """The rows without those whose label or count is empty though it should not be; a fault unless they are skipped."""
+    empty = pl.col(known).is_null() & pl.col("split").ne_missing(pl.lit("unlabelled"))
     bad = rows.filter(empty)
     if bad.is_empty():
         return rows
     first = f"row {bad['row'][0]}, {bad['image'][0]}"
-    what = f"column '{sheet.columns['label']}' is empty in {len(bad)} of {len(rows)} rows (first: {first})"
+    what = f"column '{sheet.columns[known]}' is empty in {len(bad)} of {len(rows)} rows (first: {first})"
     if plan.unlabelled == "skip":
         notes.append(f"{sheet.path.name}: {what}; they were left out")
         return rows.filter(~empty)
@@ -103,7 +125,7 @@ def _with_labels(
     return rows
 
 
-def _splits(sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]) -> pl.Series:
+def splits_of(sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fault]) -> pl.Series:
     """The split of each row by the column of splits; without any where `auto` took a column of other things for it."""
     words = sheet.values("split")
     ours = words.str.to_lowercase().replace_strict(PARTS, default=None, return_dtype=pl.String)

@@ -9,19 +9,37 @@ import polars as pl
 
 from corpuscle.core.errors import Fault
 
+POINTS = {"image": pl.String, "x": pl.Float64, "y": pl.Float64, "kind": pl.String, "where": pl.String}
+
 
 @dataclass(frozen=True)
 class Found:
     """The rows of one layout as they stand on disk.
 
     Attributes:
-        frame: the columns of `Table.frame`, labels and groups as written, an image that was not found is null.
+        frame: the columns of `Table.frame`, labels and groups as written, an image that was not found is null; where
+            objects are counted and their places are not known also `count`, null where unlabelled.
         root: folder that the paths start from.
         notes: how the data were understood.
         faults: what is wrong so far.
+        points: a row per counted object, the columns of `POINTS`; `where` names the row it comes from and is null where
+            it cannot lie outside of its image. None where no places are known.
+        kind: the name of what the column `count` counts.
     """
 
     frame: pl.DataFrame
     root: Path
     notes: tuple[str, ...]
     faults: tuple[Fault, ...]
+    points: pl.DataFrame | None = None
+    kind: str = "cell"
+
+    @property
+    def counted(self) -> bool:
+        """Whether objects are counted, rather than images named."""
+        return self.points is not None or "count" in self.frame.columns
+
+
+def points_frame(rows: list[tuple[str | None, float, float, str, str | None]]) -> pl.DataFrame:
+    """`Found.points` of (image, x, y, kind, where)."""
+    return pl.DataFrame(rows, schema=POINTS, orient="row")

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.data.readers.hdf5 import is_hdf5, num_images
+from corpuscle.data.readers.read import exists, file_of, is_member
 from corpuscle.data.sources.csvs import find_images
 from corpuscle.data.sources.disk import absolute, files_under, is_image, no_such_path, suffix_of
 from corpuscle.data.sources.plan import SourcePlan
@@ -20,7 +22,8 @@ def list_images(paths: Sequence[Path | str], plan: SourcePlan = SourcePlan()) ->
 
     Args:
         paths: files (of any kind, the reader says what it cannot read), folders with all that is in them, patterns
-            such as `scans/*.png`, and CSVs with a column of images.
+            such as `scans/*.png`, CSVs with a column of images, HDF5 files for all of their rows, and single rows such
+            as `training.h5#12`.
         plan: how those CSVs are laid out.
 
     Raises:
@@ -60,15 +63,34 @@ def images_of_csv(path: Path, plan: SourcePlan = SourcePlan()) -> list[Path]:  #
 
 def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
     if path.is_dir():
-        found = [path / name for name in files_under(path) if is_image(name)]
+        names = list(files_under(path))
+        found = [path / name for name in names if is_image(name)]
+        found = found or [row for name in names if is_hdf5(name) for row in _rows_of(path / name)]
         if not found:
             raise CorpuscleError(f"{path} holds no image; name a folder with images in it")
         return found
+    if path.is_file() and is_hdf5(path.name):
+        return _rows_of(path)
     if path.is_file():
         return images_of_csv(path, plan) if suffix_of(path.name) in (".csv", ".tsv") else [path]
+    if is_member(path) and file_of(path).is_file():
+        if not exists(path):
+            file = file_of(path)
+            raise CorpuscleError(f"{path} is no row of {file.name}, it has {num_images(file)}; rows are counted from 0")
+        return [path]
     if glob.has_magic(str(path)):
-        found = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if is_image(name)]  # noqa: PTH207
+        names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        found = [
+            image
+            for name in names
+            if is_image(name) or is_hdf5(name)
+            for image in (_rows_of(Path(name)) if is_hdf5(name) else [Path(name)])
+        ]
         if not found:
             raise CorpuscleError(f"{path} matches no image; mend the pattern")
         return found
     raise no_such_path(path)
+
+
+def _rows_of(file: Path) -> list[Path]:
+    return [file.with_name(f"{file.name}#{row}") for row in range(num_images(file))]

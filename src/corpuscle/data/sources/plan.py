@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,6 +30,22 @@ class SourcePlan(Settings):
     test: Path | None = Field(None, description="a separate CSV for the test, with or without labels")
     unlabelled: Literal["error", "skip"] = Field("error", description="what to do with rows whose label is empty")
     label_names: dict[str, str] = Field({}, description="names for the labels of the data set, such as 1: neutrophil")
+    count_column: str = Field(
+        "auto", description="column with the number of cells; auto: count, cells, number..., if no label; or none"
+    )
+    kind: str = Field(
+        "auto", description="name of what is counted where the data name none; auto: cell (LYSTO: lymphocyte)"
+    )
+    kinds: tuple[str, ...] = Field((), description="kinds that are counted, all others are left out; all if empty")
+    empty: Literal["error", "allow"] = Field("error", description="what to do with a dot image without a dot")
+    odd_boxes: Literal["error", "skip"] = Field(
+        "error", description="what to do with boxes reversed or outside the image"
+    )
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _one_or_several(cls, kinds: Any) -> Any:
+        return tuple(kind.strip() for kind in kinds.split(",")) if isinstance(kinds, str) else kinds
 
     @field_validator("group_from")
     @classmethod

@@ -27,6 +27,20 @@ KNOWN_COLUMNS = {
     ),
     "group": ("group", "patient", "patient id", "subject", "subject id", "slide", "slide id", "case id"),
     "split": ("split", "part", "subset", "set", "partition"),
+    "count": (
+        *(
+            "count",
+            "counts",
+            "cell count",
+            "cells",
+            "num cells",
+            "number of cells",
+            "n cells",
+            "total",
+            "number",
+            "num",
+        ),
+    ),
 }  # what `auto` looks for, in this order, in small letters and without punctuation
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
@@ -39,7 +53,7 @@ class Sheet:
         path: the CSV.
         frame: every column as text; rows that are wholly empty are left out.
         row_N: number of each row as a spreadsheet counts: the header is row 1.
-        columns: meaning (image, label, group, split) to the name of its column, where there is one.
+        columns: meaning (image, label, group, split, count) to the name of its column, where there is one.
         faults: columns that are needed and not there.
     """
 
@@ -125,10 +139,12 @@ def _columns(
     needed = {"image", "label"} if needs_label else {"image"}
     columns: dict[str, str] = {}
     faults = []
-    by_plain = {_plain(name): name for name in reversed(names)}
+    by_plain = {plain(name): name for name in reversed(names)}
+    if _is_counted(by_plain, plan):
+        asked |= {"label": "none", "count": plan.count_column}
     for meaning, wanted in sorted(asked.items(), key=lambda item: item[1] == "auto"):  # what was named comes first
-        if wanted in names or _plain(wanted) in by_plain:
-            columns[meaning] = wanted if wanted in names else by_plain[_plain(wanted)]
+        if wanted in names or plain(wanted) in by_plain:
+            columns[meaning] = wanted if wanted in names else by_plain[plain(wanted)]
         elif wanted == "auto":
             known = [by_plain[word] for word in KNOWN_COLUMNS[meaning] if word in by_plain]
             free = [name for name in known if name not in columns.values()]
@@ -143,5 +159,22 @@ def _columns(
     return {meaning: columns[meaning] for meaning in asked if meaning in columns}, tuple(faults)
 
 
-def _plain(name: str) -> str:
+def _is_counted(known: Mapping[str, str], plan: SourcePlan) -> bool:
+    """Whether the rows have counts: the plan names their column, or there is one and none of labels."""
+    if plan.count_column not in ("auto", "none") and plan.label_column != "auto":
+        asked = f"label_column={plan.label_column} and count_column={plan.count_column}"
+        raise CorpuscleError(f"a label or a count was expected for each image, got {asked}; leave one of them out")
+    if plan.count_column != "auto" or plan.label_column != "auto":
+        return plan.count_column not in ("auto", "none")
+    return any(word in known for word in KNOWN_COLUMNS["count"]) and not any(
+        word in known for word in KNOWN_COLUMNS["label"]
+    )
+
+
+def plain(name: str) -> str:
+    """A column's name in small letters and without punctuation.
+
+    >>> plain("Num_Cells")
+    'num cells'
+    """
     return re.sub(r"[\W_]+", " ", name.casefold()).strip()

@@ -1,0 +1,101 @@
+"""From boxes to points, each the middle of its box; those reversed or outside of their image are faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from corpuscle.core.errors import Fault
+from corpuscle.data.sources.found import points_frame
+from corpuscle.data.sources.plan import SourcePlan
+
+SLACK = 1.0  # pixels that a box may reach over the border: some count from 0 where others count from 1
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box as it stands in its file.
+
+    Attributes:
+        image: as in the table, None where it was not found.
+        kind: its class.
+        left, top, right, bottom: edges in pixels, from 0 at the centre of the top left one.
+        said: the numbers as written, for faults.
+        where: the row it comes from.
+    """
+
+    image: str | None
+    kind: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    said: str
+    where: str
+
+
+def middles_of(
+    boxes: Sequence[Box],
+    sizes: Mapping[str, tuple[int, int] | None],
+    plan: SourcePlan,
+    notes: list[str],
+    faults: list[Fault],
+) -> pl.DataFrame:
+    """`Found.points` of some boxes, cut at the border of their image.
+
+    Boxes without an area, which a slip of the hand leaves, are left out and said.
+
+    Args:
+        boxes: of all images.
+        sizes: width and height of each image, None where unknown.
+        plan: says what to do with odd ones.
+        notes: gets what was left out.
+        faults: gets each odd box.
+    """
+    rows: list[tuple[str | None, float, float, str, str | None]] = []
+    empty: list[str] = []
+    odd: list[Fault] = []
+    for box in boxes:
+        size = sizes.get(box.image or "")
+        shown = f"the box of {box.kind} ({box.said})"
+        if box.right < box.left or box.bottom < box.top:
+            odd.append(_odd(box, f"{shown} is reversed", "swap its corners"))
+        elif size and _is_outside(box, size):
+            odd.append(_odd(box, f"{shown} reaches outside of its image ({size[0]} x {size[1]} pixels)", "mend it"))
+        elif box.right == box.left or box.bottom == box.top:
+            empty.append(f"{box.where}, {box.kind}")
+        else:
+            x, y = _middle(box.left, box.right, size and size[0]), _middle(box.top, box.bottom, size and size[1])
+            rows.append((box.image, x, y, box.kind, None))
+    if empty:
+        notes.append(f"left out: {len(empty)} boxes without an area (first: {empty[0]})")
+    if odd and plan.odd_boxes == "skip":
+        notes.append(f"left out: {len(odd)} boxes reversed or outside of their image (first: {odd[0].where})")
+    elif odd:
+        faults += odd
+    return points_frame(rows)
+
+
+def _odd(box: Box, what: str, remedy: str) -> Fault:
+    return Fault(box.where, what, f"{remedy}, or pass --set data.odd_boxes=skip to leave such boxes out")
+
+
+def _is_outside(box: Box, size: tuple[int, int]) -> bool:
+    low, (width, height) = -0.5 - SLACK, size
+    return (
+        min(box.left, box.top) < low
+        or box.right > width - 0.5 + SLACK
+        or box.bottom > height - 0.5 + SLACK
+        or box.right < -0.5
+        or box.bottom < -0.5
+        or box.left > width - 0.5
+        or box.top > height - 0.5
+    )
+
+
+def _middle(low: float, high: float, length: int | None) -> float:
+    if length:
+        low, high = max(low, -0.5), min(high, length - 0.5)
+    return (low + high) / 2

@@ -1,0 +1,1 @@
+"""Floor 1: what training makes small. Pure functions of an output and a target."""

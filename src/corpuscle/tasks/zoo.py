@@ -1,0 +1,68 @@
+"""Tasks by name, and what a user may choose of them. Nothing here imports torch before a task is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from corpuscle.core.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from corpuscle.tasks.task import Task
+
+
+class CountPlan(Settings):
+    """How objects are counted."""
+
+    sigma: float = Field(3.0, gt=0, le=50, description="deviation of the blob that a dot becomes, pixels of the canvas")
+    level: float = Field(0.9, gt=0.5, lt=1, description="share of the images whose interval should hold their count")
+    distance: float = Field(
+        0,
+        ge=0,
+        description="farthest a found dot may lie from a true one, pixels of the image; 0: half the distance "
+        "of near neighbours",
+    )
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What tasks are made of, whichever it is.
+
+    Attributes:
+        count: how objects are counted.
+        label_smoothing: share of a class target that is spread over all classes.
+        weight_K: factor on the loss of each class; None weighs every image alike.
+    """
+
+    count: CountPlan
+    label_smoothing: float = 0.0
+    weight_K: Tensor | None = None
+
+
+def _classify(choices: Choices) -> Task:
+    from corpuscle.tasks.classify import Classify
+
+    return Classify(choices.label_smoothing, choices.weight_K)
+
+
+def _count(choices: Choices) -> Task:
+    from corpuscle.tasks.count import Count
+
+    return Count(choices.count)
+
+
+TASKS: dict[str, Callable[[Choices], Task]] = {"classify": _classify, "count": _count}
+
+
+def build_task(name: str, choices: Choices = Choices(CountPlan())) -> Task:  # noqa: B008 (frozen)
+    """The task of a name.
+
+    >>> build_task("classify").watch.column
+    'val_recall'
+    """
+    return TASKS[name](choices)
