@@ -81,7 +81,8 @@ def by_tiles(options: argparse.Namespace) -> dict[str, Any]:
 
     from corpuscle.data.prepare import PreparePlan
     from corpuscle.data.readers.windows import open_windows
-    from corpuscle.engine.maps import Scale, count_windows
+    from corpuscle.engine.maps import count_windows
+    from corpuscle.engine.stitch import Scale
     from corpuscle.nets.card import load
     from corpuscle.nets.zoo import NetPlan, build
 
@@ -89,9 +90,9 @@ def by_tiles(options: argparse.Namespace) -> dict[str, Any]:
         loaded = load(options.run)
         net, card = loaded.net, loaded.card
         shrink = PreparePlan(**card.prepare).shrink
-        scale = Scale(shrink, 1, np.array(card.mean), np.array(card.std), card.views)
+        scale = Scale(shrink, np.array(card.mean), np.array(card.std), card.views)
     else:
-        net, scale = build(NetPlan(model="unet", head="density"), 1, 0), Scale(options.shrink, 1, *HALVES, 1)
+        net, scale = build(NetPlan(model="unet", head="density"), 1, 0), Scale(options.shrink, *HALVES)
         expect(net, options.true * (options.shrink * net.stride / options.side) ** 2)
     net = net.to(memory_format=torch.channels_last).eval()
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
+"""Count and classify what is in medical images: from a folder to a trained model with honest numbers.
 
 The verbs of the command line, as functions:
 

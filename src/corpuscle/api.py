@@ -303,10 +303,10 @@ def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None)
     named = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
     folders = [folder for name in named for folder in find_runs(Path(name))]
     plain = compare_runs(folders)
-    by_name = dict(zip(plain.scores, folders, strict=True))
     found = [
-        Difference(one.name, one.a, one.b, one.score.value, one.score.low, one.score.high, one.score.n)
-        for one in differences(by_name, plain.part)
+        Difference(one.name, one.a, one.b, score.value, score.low, score.high, score.n, score.direction, plain.task)
+        for one in differences(plain.folders, plain.part)
+        for score in (one.score,)
     ]
     comparison = replace(plain, differences=tuple(found))
     if out is not None:

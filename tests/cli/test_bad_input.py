@@ -206,14 +206,14 @@ def test_predicting_only_what_cannot_be_read_names_it_and_gives_code_2(corpuscle
         (["-m", "convnext_tny"], "Did you mean convnext_tiny"),
         (["-o", "sdg"], "optim.optimiser should be 'sgd', 'adam' or 'adamw', got \"sdg\"; Did you mean sgd?"),
         (["--recipe", "leukaemia"], "'leukaemia' is not a recipe. Did you mean leukemia?"),
-        (["--recipe", "x"], "'x' is not a recipe. Known: default, fundus, leukemia"),
+        (["--recipe", "x"], "'x' is not a recipe. Known: count, default, fundus, leukemia, lysto"),
         (["--set", "fit.batchsize=3"], "fit.batchsize is not a setting. Did you mean fit.batch_size (32)?"),
         (["--set", "epoch=3"], "epoch is not a setting. Did you mean stages.0.epochs"),
         (["--set", "fit=3"], "fit is not a setting. It is a section, set one of fit.batch_size, fit."),
         (["--set", "fit.batch_size"], "--set expects section.field=value, got 'fit.batch_size'; for example --set"),
         (
             ["--set", "prepare.fit=pda"],
-            "prepare.fit should be 'pad', 'crop' or 'stretch', got \"pda\"; Did you mean pad?",
+            "prepare.fit should be 'pad', 'crop', 'stretch' or 'keep', got \"pda\"; Did you mean pad?",
         ),
         (["--set", "score.views=2"], "score.views should be 1, 4 or 8, got 2"),
         (["--device", "cuda:7"], "device cuda:7 is not there"),
@@ -333,7 +333,10 @@ def test_starting_weights_of_another_net_are_told(refused, here, run):
 
 def test_predicting_with_a_run_of_another_task_is_told(refused, spoilt):
     change_card(spoilt, task="segment")
-    refused(["predict", "run", "cells"], "expected a run that can classify, run was trained to segment; name an")
+    refused(
+        ["predict", "run", "cells"],
+        "'segment' is not a task. Known: classify, count; install a Corpuscle that knows it",
+    )
 
 
 def test_judging_on_classes_that_the_run_does_not_know_is_told(refused, spoilt, here):

@@ -117,7 +117,7 @@ def test_inspect_as_json_is_json_alone(corpuscle, copied):
 
 
 def test_inspect_without_pixels_opens_no_image(corpuscle, copied, monkeypatch):
-    monkeypatch.setattr("corpuscle.data.cache.decode", None)
+    monkeypatch.setattr("corpuscle.data.cache.read_pixels", None)
     done = corpuscle("inspect", copied, "--no-pixels")
     assert done.code == 0 and "images were not opened" in done.out
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
+import cv2
+import numpy as np
 import pytest
 import tomli_w
 
@@ -12,7 +15,7 @@ from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.run_folder import plain_settings
 from corpuscle.engine.train import Call, train
 from corpuscle.nets.card import load
-from corpuscle.nets.zoo import check_plan
+from corpuscle.nets.zoo import MAPPERS, check_plan
 from corpuscle.recipes import RECIPES, compose
 from corpuscle.synth.folder import write_cells
 
@@ -25,6 +28,24 @@ def cells(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes") / "cells"
     write_cells(folder, 10, 32, 0)
     return folder
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory):
+    """Twenty pictures of two sizes with up to five bright squares, and where these lie."""
+    folder, rng = tmp_path_factory.mktemp("dots"), np.random.default_rng(0)
+    rows = ["image,x,y"]
+    for number in range(20):
+        picture = rng.integers(0, 60, (40, 56 - 8 * (number % 2), 3), np.uint8)
+        for spot in range(number % 6):
+            x, y = 6 + 8 * spot, int(rng.integers(5, 35))
+            picture[y - 2 : y + 3, x - 2 : x + 3] = 250
+            rows.append(f"{number:02d}.png,{x},{y}")
+        if not number % 6:
+            rows.append(f"{number:02d}.png,,")
+        cv2.imwrite(str(folder / f"{number:02d}.png"), picture)
+    (folder / "dots.csv").write_text("\n".join(rows))
+    return folder / "dots.csv"
 
 
 @every_recipe
@@ -57,10 +78,11 @@ def test_its_experiment_survives_toml(name):
 
 
 @every_recipe
-def test_it_trains_on_drawn_cells(name, cells, tmp_path):
-    stages = RECIPES[name]().stages
+def test_it_trains_on_drawn_cells(name, cells, dots, tmp_path):
+    recipe = RECIPES[name]()
+    stages, maps = recipe.stages, recipe.net.model in MAPPERS
     flags = {
-        "net.model": "timm/test_resnet",
+        **({"net.widths": (4, 6)} if maps else {"net.model": "timm/test_resnet"}),
         "net.weights": "none",
         "prepare.size": 32,
         "data.group_from": None,
@@ -69,7 +91,10 @@ def test_it_trains_on_drawn_cells(name, cells, tmp_path):
         "device.name": "cpu",
     }
     experiment, origins = compose(name, flags=flags)
-    run = train(cells, experiment, tmp_path / "run", Call(origins))
+    run = train(cells if experiment.task == "classify" else dots, experiment, tmp_path / "run", Call(origins))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert (metrics["task"], set(metrics["parts"])) == (experiment.task, {"val", "test"})
+    assert (run / "points.csv").is_file() == (run / "heatmaps" / "index.json").is_file() == maps
     rows = (run / "log.csv").read_text().splitlines()
     assert [row.split(",")[2] for row in rows[1:]] == [stage.train for stage in stages]
     assert all(value.isfinite().all() for value in load(run).net.state_dict().values())

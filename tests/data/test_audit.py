@@ -69,3 +69,28 @@ def test_a_class_that_lost_all_its_images_is_named_whatever_is_allowed():
 def test_images_that_are_all_unreadable_are_one_line():
     with pytest.raises(CorpuscleError, match=r"^none of the 2 images can be read \(first: a: cannot be decoded\); "):
         check_faults(*found([("a", "x", None), ("b", "y", None)]), GuardPlan(max_faulty=1.0))
+
+
+def counted(rows):
+    """A table of counts of two kinds and its survey, from image, counts and content."""
+    table, _ = found([(image, None, content) for image, _, content in rows])
+    counts = pl.Series("counts", [numbers for _, numbers, _ in rows], pl.List(pl.Int64))
+    seen = pl.DataFrame({"content": [content for *_, content in rows]}, schema={"content": pl.String}).with_columns(
+        fault=pl.when(pl.col("content").is_null()).then(pl.lit("cannot be decoded")), remedy=pl.lit("replace it")
+    )
+    table = Table(table.frame.with_columns(counts), Path("root"), ("p", "q"), "rows")
+    return table, audit(table, seen)
+
+
+def test_copies_with_different_counts_disagree():
+    rows = [("a", [3, 0], "1"), ("b", [0, 3], "1"), ("c", [2, 2], "2"), ("d", [2, 2], "2"), ("e", None, "2")]
+    _, findings = counted(rows)
+    assert findings.copies == (("a", "b"), ("c", "d", "e"))
+    assert findings.disagreeing == (("a", "b"),), "nothing is known of e"
+
+
+def test_a_kind_that_no_image_holds_is_no_fault_of_the_images():
+    table, findings = counted([("a", [3, 0], "1"), ("b", [1, 0], None), ("c", [0, 0], "2")])
+    check_faults(table, findings, GuardPlan(max_faulty=0.5))
+    with pytest.raises(DataFault, match="1 of 3 images: cannot be read, more than the 10 %"):
+        check_faults(table, findings, GuardPlan(max_faulty=0.1))

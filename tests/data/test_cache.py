@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -87,7 +90,7 @@ def test_what_the_pass_found_is_the_same_with_and_without_a_cache_and_from_it(fo
 
 def test_a_second_run_decodes_nothing(folder, monkeypatch):
     first = survey_of(folder)
-    monkeypatch.setattr(cache, "decode", None)
+    monkeypatch.setattr(cache, "read_pixels", None)
     assert all(np.array_equal(a, b) for a, b in zip(images(survey_of(folder)), images(first), strict=True))
 
 
@@ -126,6 +129,89 @@ def test_sixteen_bits_are_kept_and_eight_bits_among_them_are_widened(folder, kep
         assert np.array_equal(by_name["z"], prepare(deep[..., ::-1], SMALL))
         assert np.array_equal(by_name["0"], expected(folder)[0].astype(np.uint16) * 257)
     assert len(entries(kept)) == 1
+
+
+# --- canvases of different sizes
+
+KEEP = PreparePlan(fit="keep", shrink=2)
+
+
+@pytest.fixture
+def sizes(tmp_path):
+    """Images of five sizes, one of a single pixel, with one that cannot be read in their middle."""
+    rng = np.random.default_rng(0)
+    for number, size_HW in enumerate([(20, 24), (7, 31), (40, 3), (1, 1), (64, 65)]):
+        write(tmp_path / "sizes" / "ab"[number % 2] / f"{number}.png", rng.integers(0, 255, (*size_HW, 3), np.uint8))
+    (tmp_path / "sizes" / "a" / "3.png").write_text("text")
+    return tmp_path / "sizes"
+
+
+def each(folder, plan):
+    """What the reader and the preparation give, by place; None where an image cannot be read."""
+    table = scan(folder)
+    paths = [table.path_of(image) for image in table.frame["image"]]
+    return [None if path.name == "3.png" and path.parent.name == "a" else one(path, plan) for path in paths]
+
+
+def one(path, plan):
+    return prepare(read_image(path).array_HWC, plan)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_images_of_different_sizes_lie_in_one_cache(sizes, kept, keep):
+    for _ in range(2):
+        found = survey_of(sizes, KEEP, keep)
+        expected_N = each(sizes, KEEP)
+        assert len({canvas.shape for canvas in expected_N if canvas is not None}) == 5
+        for place, canvas_HWC in enumerate(expected_N):
+            if canvas_HWC is not None:
+                assert np.array_equal(found.canvases[place], canvas_HWC)
+    assert len(entries(kept)) == int(keep)
+    assert "canvas_height" not in found.frame.columns
+
+
+def test_an_image_that_cannot_be_read_takes_no_room_in_the_cache(sizes, kept):
+    found = survey_of(sizes, KEEP)
+    place = [canvas is None for canvas in each(sizes, KEEP)].index(True)
+    assert found.canvases[place].shape == (0, 0, 3)
+    total = sum(canvas.size for canvas in each(sizes, KEEP) if canvas is not None)
+    assert (kept / entries(kept)[0] / cache.CANVASES).stat().st_size == total
+
+
+def test_sixteen_bits_of_different_sizes_are_kept(sizes, kept):
+    deep = np.random.default_rng(1).integers(0, 65535, (9, 50, 3), np.uint16)
+    write(sizes / "b" / "z.png", deep)
+    found = survey_of(sizes, KEEP)
+    places = {Path(image).name: place for place, image in enumerate(scan(sizes).frame["image"])}
+    assert found.canvases.dtype == np.uint16 and found.canvases[places["z.png"]].shape == (5, 25, 3)
+    assert np.array_equal(found.canvases[places["z.png"]], prepare(deep[..., ::-1], KEEP))
+    plain = one(sizes / "a" / "0.png", KEEP)
+    assert np.array_equal(found.canvases[places["0.png"]], plain.astype(np.uint16) * 257)
+
+
+def test_only_images_that_cannot_be_read_make_a_cache_of_nothing(sizes, kept):
+    for path in sizes.rglob("*.png"):
+        path.write_text("text")
+    for _ in range(2):
+        found = survey_of(sizes, KEEP)
+        assert found.cached and found.frame["fault"].null_count() == 0
+
+
+def test_another_process_is_sent_the_place_of_the_pixels_and_not_the_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    write(tmp_path / "large" / "a" / "0.png", pixels)
+    write(tmp_path / "large" / "b" / "1.png", pixels[:99])
+    canvases = survey_of(tmp_path / "large", KEEP).canvases
+    before = [np.array(canvases[place]) for place in (0, 1)]  # the file has been opened
+    sent = pickle.dumps(canvases)
+    assert len(sent) < 2000
+    there = pickle.loads(sent)
+    assert all(np.array_equal(there[place], before[place]) for place in (0, 1)) and there.dtype == np.uint8
+
+
+def test_what_lies_in_the_cache_cannot_be_changed(sizes):
+    with pytest.raises(ValueError, match="read-only"):
+        survey_of(sizes, KEEP).canvases[0][0, 0] = 0
 
 
 def test_a_few_images_are_kept_in_memory_by_their_place(folder, kept):
@@ -231,12 +317,17 @@ def test_a_disk_without_room_is_gone_without(folder, kept, capsys, monkeypatch):
     assert entries(kept) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room cannot be reserved here")
 def test_a_disk_that_fills_meanwhile_is_gone_without_and_left_clean(folder, kept, capsys, monkeypatch):
-    def full(handle, start, length):
-        raise OSError(28, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, content):
+            if self.tell() > 3000:
+                raise OSError(28, "No space left on device")
+            return super().write(content)
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    sound = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *args, **more: (Full if self.name == cache.CANVASES else sound)(self, *args, **more)
+    )
     goes_on_without(folder, capsys, "No space left on device")
     assert entries(kept) == []
 

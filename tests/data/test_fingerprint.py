@@ -10,7 +10,7 @@ import pytest
 
 from corpuscle.data import fingerprint
 from corpuscle.data.cache import InMemory
-from corpuscle.data.fingerprint import class_counts, measure_normalisation, sizes
+from corpuscle.data.fingerprint import class_counts, holdings, measure_normalisation, object_counts, sizes
 from corpuscle.data.table import COLUMNS, Table
 
 
@@ -63,3 +63,43 @@ def test_classes_are_counted_in_the_order_of_the_table_and_parts_that_are_empty_
     }
     undivided = table.with_frame(frame.with_columns(split=pl.lit(None, pl.String)))
     assert class_counts(undivided) == {"a": {"all": 2}, "b": {"all": 1}, "c": {"all": 0}}
+
+
+def counted(rows):
+    """A table of two kinds from image, counts and split."""
+    frame = pl.DataFrame(
+        [(image, None, None, split, "", None) for image, _, split in rows], schema=COLUMNS, orient="row"
+    )
+    counts = pl.Series("counts", [numbers for _, numbers, _ in rows], pl.List(pl.Int64))
+    return Table(frame.with_columns(counts), Path(), ("b", "a"), "rows")
+
+
+def test_objects_are_counted_by_kind_in_the_order_of_the_table_beside_the_images():
+    table = counted([("1", [3, 0], "train"), ("2", [4, 2], "train"), ("3", [1, 1], "test"), ("4", None, "unlabelled")])
+    assert object_counts(table) == {
+        "b": {"train": {"images": 2, "objects": 7}, "test": {"images": 1, "objects": 1}},
+        "a": {"train": {"images": 2, "objects": 2}, "test": {"images": 1, "objects": 1}},
+    }
+    assert list(object_counts(table)) == ["b", "a"]
+    assert holdings(table) == {"counts": object_counts(table)}
+
+
+def test_objects_of_a_table_that_is_not_divided_are_counted_together():
+    table = counted([("1", [3, 0], None), ("2", None, None)])
+    assert object_counts(table) == {
+        "b": {"all": {"images": 1, "objects": 3}},
+        "a": {"all": {"images": 1, "objects": 0}},
+    }
+    nothing = counted([("1", None, "unlabelled")])
+    assert object_counts(nothing)["a"] == {"all": {"images": 0, "objects": 0}}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_canvases_of_different_sizes_are_measured_pixel_by_pixel(dtype):
+    rng = np.random.default_rng(0)
+    full = np.iinfo(dtype).max
+    stored = {n: rng.integers(0, full // (n + 1), (9 + n, 30 - 7 * n, 3), dtype) for n in range(3)}
+    measured = measure_normalisation(InMemory(stored, np.dtype(dtype)), np.arange(3), seed=0)
+    pixels = np.concatenate([canvas.reshape(-1, 3) for canvas in stored.values()]) / full
+    assert np.allclose(measured.mean, pixels.mean(axis=0), atol=1e-6)
+    assert np.allclose(measured.std, pixels.std(axis=0), atol=1e-6)

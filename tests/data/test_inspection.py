@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 
 from corpuscle.core.errors import DataFault
@@ -14,6 +16,7 @@ from corpuscle.data.inspection import contents, describe, inspect
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.splits import SplitPlan
+from corpuscle.data.table import Table
 
 
 @pytest.fixture
@@ -124,3 +127,45 @@ def test_parts_are_described_in_their_order(tmp_path, folder):
     lines = [f"{image},{image.split('/')[1]},{part}" for image, part in zip(rows, parts, strict=True)]
     (tmp_path / "all.csv").write_text("\n".join(["image,label,split", *lines]))
     assert "parts as given: train 6, val 2, test 2" in describe(scan(tmp_path / "all.csv"))
+
+
+# --- numbers of objects
+
+
+@pytest.fixture
+def numbers(tmp_path, folder):
+    """The ten images with a count each, one of them not counted."""
+    images = sorted(path.relative_to(tmp_path).as_posix() for path in folder.rglob("*.png"))
+    lines = [f"{image},{n * n}" for n, image in enumerate(images)]
+    (tmp_path / "numbers.csv").write_text("\n".join(["image,count", *lines]))
+    return tmp_path / "numbers.csv"
+
+
+def test_numbers_of_objects_are_described(numbers):
+    found = look(numbers)
+    assert found.clean
+    assert describe(found.table).splitlines()[0].endswith("10 images with 285 objects (cell: 285, 0 to 81 an image)")
+    plain = json.loads(json.dumps(found.as_dict()))
+    assert plain["counts"] == {"cell": {"all": {"images": 10, "objects": 285}}} and "classes" not in plain
+
+
+def test_kinds_are_described_one_by_one_and_what_is_not_counted_is_left_out():
+    counts = pl.Series("counts", [[3, 0], None, [1, 2]], pl.List(pl.Int64))
+    frame = pl.DataFrame({"image": ["a", "b", "c"], "group": ["s", "s", "t"]}).with_columns(
+        counts, split=pl.Series(["train", "unlabelled", "test"])
+    )
+    table = Table(frame, Path(), ("p", "q"), "dots")
+    assert describe(table).splitlines() == [
+        "dots: 3 images with 6 objects (p: 4, 1 to 3 an image; q: 2, 0 to 2 an image)",
+        "parts as given: train 1, test 1, unlabelled 1",
+        "2 groups, which stay together",
+    ]
+    nothing = table.with_frame(frame.filter(pl.col("counts").is_null()))
+    assert describe(nothing).splitlines()[0] == "dots: 1 images with 0 objects (p: 0; q: 0)"
+
+
+def test_copies_with_different_numbers_are_found(numbers, folder):
+    first, second = sorted((folder / "a").iterdir())[:2]
+    second.write_bytes(first.read_bytes())
+    found = look(numbers)
+    assert found.lines()[-1].startswith("identical pixels, different labels: ")

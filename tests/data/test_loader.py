@@ -8,6 +8,7 @@ import torch
 
 from corpuscle.data.cache import InMemory
 from corpuscle.data.loader import Batch, Features, Images, Loader, Order
+from corpuscle.data.targets import Densities, Numbers
 from corpuscle.data.transforms import AugmentPlan
 
 MEAN, STD = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.1, 0.3])
@@ -18,7 +19,7 @@ def images_of(dtype=np.uint8, augment=None, seed=0, mean=MEAN, std=STD):
     rng = np.random.default_rng(0)
     full = np.iinfo(dtype).max
     canvases = {place: rng.integers(0, full, (16, 16, 3), dtype, endpoint=True) for place in range(20)}
-    return Images(InMemory(canvases, np.dtype(dtype)), np.arange(20) % 5, mean, std, augment, seed)
+    return Images(InMemory(canvases, np.dtype(dtype)), Numbers(np.arange(20) % 5), mean, std, augment, seed)
 
 
 def order_of(**choices):
@@ -41,7 +42,7 @@ def test_what_the_net_sees_is_the_normalised_image(dtype):
     assert batch.image_NCHW.dtype == torch.float32
     assert batch.image_NCHW.is_contiguous(memory_format=torch.channels_last)
     assert np.abs(batch.image_NCHW.numpy() - expected).max() < 2e-5
-    assert batch.target_N.tolist() == [3, 2] and batch.place_N.tolist() == [3, 7] and len(batch) == 2
+    assert batch.target.tolist() == [3, 2] and batch.place_N.tolist() == [3, 7] and len(batch) == 2
 
 
 def test_a_plan_that_varies_nothing_is_no_plan():
@@ -75,11 +76,37 @@ def test_a_batch_in_pieces_is_the_batch_and_no_piece_is_a_single_image():
 
 
 def test_features_are_those_of_the_image_and_of_the_view_of_the_epoch():
-    features = Features(torch.arange(2 * 3 * 4.0).view(2, 3, 4), {5: 0, 8: 1, 9: 2}, np.arange(20) % 5)
+    features = Features(torch.arange(2 * 3 * 4.0).view(2, 3, 4), {5: 0, 8: 1, 9: 2}, Numbers(np.arange(20) % 5))
     for epoch in range(4):
         batch = features[epoch, [9, 5]]
         assert torch.equal(batch.image_NCHW, features.features_VNC[epoch % 2][[2, 0]])
-        assert batch.target_N.tolist() == [4, 0] and isinstance(batch, Batch)
+        assert batch.target.tolist() == [4, 0] and isinstance(batch, Batch)
+
+
+def ragged(**choices):
+    """Four canvases of different sizes with a dot or two each."""
+    rng = np.random.default_rng(0)
+    sizes = [(20, 30), (33, 17), (16, 16), (40, 41)]
+    canvases = {place: rng.integers(0, 255, (*size_HW, 3), np.uint8) for place, size_HW in enumerate(sizes)}
+    points = {place: rng.uniform((1, 1, 0), (15, 15, 0), (place + 1, 3)) for place in range(4)}
+    return Images(InMemory(canvases, np.dtype(np.uint8)), Densities(points, 1, 2, 1.0), MEAN, STD, **choices)
+
+
+def test_a_crop_is_cut_out_of_canvases_of_different_sizes_with_its_density():
+    batch = ragged(augment=AugmentPlan(crop=16), multiple=8)[0, [0, 1, 2, 3]]
+    assert batch.stored_NHWC.shape == (4, 16, 16, 3) and batch.image_NCHW.shape == (4, 3, 16, 16)
+    assert batch.target.shape == (4, 1, 8, 8) and batch.target.dtype == torch.float32
+    assert [piece.target.shape[0] for piece in batch.pieces(2)] == [2, 2]
+
+
+def test_whole_canvases_are_continued_by_their_mirror_image_to_a_multiple():
+    for place, size in ((0, (24, 32)), (1, (40, 24)), (2, (16, 16))):
+        images = ragged(multiple=8)
+        batch, (height, width) = images[0, [place]], images.canvases[place].shape[:2]
+        stored = batch.stored_NHWC[0].numpy()
+        assert stored.shape == (*size, 3) and batch.target.shape == (1, 1, size[0] // 2, size[1] // 2)
+        assert np.array_equal(stored[:height, :width], images.canvases[place])
+        assert np.array_equal(stored[height:, :width], images.canvases[place][-2 : -2 - (size[0] - height) : -1])
 
 
 # --- which images, in which order

@@ -9,7 +9,7 @@ import pytest
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import validated
-from corpuscle.data.prepare import PreparePlan, prepare, without_border
+from corpuscle.data.prepare import PreparePlan, prepare, shrunk, without_border
 
 
 def ramp(height, width, dtype=np.uint8):
@@ -88,5 +88,42 @@ def test_an_image_that_is_dark_all_over_is_kept_whole():
     "values", [{"size": -1}, {"size": 2049}, {"centre_crop": 0}, {"centre_crop": 1.1}, {"fit": "x"}]
 )
 def test_values_out_of_range_are_refused(values):
+    with pytest.raises(CorpuscleError, match="should be"):
+        validated(PreparePlan, values)
+
+
+# --- pictures that keep their size
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_an_image_cut_at_multiples_of_the_factor_shrinks_to_the_same_pixels(factor, dtype):
+    image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (75, 50, 3), dtype=dtype)
+    whole = shrunk(image, factor)
+    assert whole.shape == (-(-75 // factor), -(-50 // factor), 3) and whole.dtype == dtype
+    for top, left in ((0, 0), (16, 24), (32, 0), (64, 48)):
+        tile = shrunk(image[top : top + 24, left : left + 16], factor)
+        expected = whole[top // factor : top // factor + tile.shape[0], left // factor : left // factor + tile.shape[1]]
+        assert np.array_equal(tile, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_keeping_its_size_a_picture_is_averaged_over_squares_and_its_edge_repeated(factor, dtype):
+    image = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (37, 53, 3), dtype=dtype)
+    canvas = prepare(image, PreparePlan(fit="keep", shrink=factor))
+    padded = np.pad(image, ((0, -37 % factor), (0, -53 % factor), (0, 0)), mode="edge").astype(float)
+    height, width = canvas.shape[:2]
+    expected = padded.reshape(height, factor, width, factor, 3).mean(axis=(1, 3))
+    assert canvas.dtype == dtype and np.abs(canvas - expected).max() <= 0.51
+
+
+def test_a_picture_that_is_not_shrunk_is_kept_as_it_is():
+    for size_HW in ((37, 53), (1, 1), (5, 900)):
+        assert np.array_equal(prepare(ramp(*size_HW), PreparePlan(fit="keep", shrink=1)), ramp(*size_HW))
+
+
+@pytest.mark.parametrize("values", [{"shrink": 3}, {"shrink": -1}, {"shrink": 16}])
+def test_only_some_factors_are_known(values):
     with pytest.raises(CorpuscleError, match="should be"):
         validated(PreparePlan, values)

@@ -157,6 +157,10 @@ def test_all_faults_of_coco_come_at_once(tmp_path):
         "boxes.json annotation 2: the box of red (bbox [15, 5, 8, 2]) reaches outside of its image (20 x 10 pixels); "
         f"mend it, {skip}",
     ]
+    nameless = [{"id": 1}, {"id": 2, "name": "white"}]
+    assert faults(coco(path, [], categories=nameless))[0] == (
+        "boxes.json category 1: has no name; write the name of its class"
+    )
     assert faults(coco(path, [], categories=None)) == ["boxes.json: has no list 'categories'; write it as COCO does"]
 
 

@@ -16,11 +16,22 @@ import pytest
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.settings import validated
 from corpuscle.data.leaks import Leak, find_copies, find_leaks, leak_message
-from corpuscle.data.splits import SplitPlan, split_table, write_split_csv, write_split_folder
+from corpuscle.data.sources import scan
+from corpuscle.data.splits import SplitPlan, divide_anew, split_table, write_split_csv, write_split_folder
 from corpuscle.data.table import Table
 
 DATA = Path(os.environ.get("CORPUSCLE_TEST_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 SCHEMA = {"image": pl.String, "label": pl.String, "group": pl.String, "split": pl.String}
+
+
+@pytest.fixture(scope="module")
+def png(tmp_path_factory):
+    """A picture that tables can name."""
+    import cv2
+
+    path = tmp_path_factory.mktemp("picture") / "a.png"
+    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+    return path
 
 
 def table_of(rows, root=Path("/data")):
@@ -383,3 +394,113 @@ def test_a_split_csv_of_folds_says_where_each_row_is_tested(tmp_path):
         sorted(written["fold"].unique()) == [1, 2, 3, 4, 5]
         and written["fold"].value_counts()["count"].to_list() == [8] * 5
     )
+
+
+# --- tables of counts
+
+
+def counted(numbers, groups=None, points=None):
+    """A table of one kind; None is not counted."""
+    table = table_of([(image, None, group, split) for image, _, group, split in cells([None] * len(numbers), groups)])
+    counts = [None if number is None else [number] for number in numbers]
+    frame = table.frame.with_columns(pl.Series("counts", counts, pl.List(pl.Int64)))
+    return Table(frame, table.root, ("cell",), "numbers", points=points)
+
+
+def skewed(count, seed=0):
+    """Numbers of which a few are very large."""
+    return [int(number) for number in np.random.default_rng(seed).lognormal(2, 1.5, count)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_images_with_few_and_with_many_objects_are_in_each_part_alike(seed):
+    numbers = np.array(skewed(200))
+    part_N = split_table(counted(numbers.tolist()), SplitPlan(), seed).frame["split"].to_numpy()
+    quarter_N = np.argsort(np.argsort(numbers, kind="stable"), kind="stable") // 50
+    for part, share in (("train", 35), ("val", 7.5), ("test", 7.5)):
+        held_Q = np.bincount(quarter_N[part_N == part], minlength=4)
+        assert np.abs(held_Q - share).max() <= 2, (part, held_Q)
+
+
+def test_groups_of_a_table_of_counts_stay_whole_and_are_ranked_by_their_mean():
+    numbers, groups = skewed(240), [f"s{at // 4:02d}" for at in range(240)]
+    table = split_table(counted(numbers, groups), SplitPlan(), 0)
+    assert find_leaks(table) == ()
+    frame = table.frame.with_columns(number=pl.col("counts").list.sum())
+    means = frame.group_by("group", "split").agg(pl.col("number").mean()).sort("number", "group")
+    low, high = means.head(15), means.tail(15)
+    for some in (low, high):
+        assert {"train", "val", "test"} == set(some["split"])
+
+
+def test_each_counted_image_is_tested_in_one_fold_and_the_folds_are_alike():
+    numbers = skewed(100)
+    table = split_table(counted(numbers), SplitPlan(folds=5), 0)
+    fold_N = table.frame["fold"].to_numpy()
+    rank_N = np.argsort(np.argsort(numbers, kind="stable"), kind="stable") // 25
+    for fold in range(1, 6):
+        assert np.bincount(rank_N[fold_N == fold], minlength=4).tolist() == [5, 5, 5, 5]
+    assert set(table.frame.filter(pl.col("fold") == 1)["split"]) == {"test"}
+
+
+def test_the_split_of_counts_does_not_depend_on_the_order_of_the_rows():
+    table = counted(skewed(150), [f"s{at % 40}" for at in range(150)])
+    turned = table.with_frame(table.frame.sample(fraction=1, shuffle=True, seed=1))
+    assert split_of(split_table(table, SplitPlan(), 2)) == split_of(split_table(turned, SplitPlan(), 2))
+    assert split_of(split_table(table, SplitPlan(), 2)) != split_of(split_table(table, SplitPlan(), 3))
+
+
+@pytest.mark.parametrize("count", [3, 9, 12, 25])
+def test_a_few_counted_images_are_divided_too(count):
+    assert set(split_of(split_table(counted(skewed(count)), SplitPlan(), 0)).values()) == {"train", "val", "test"}
+
+
+def test_what_is_not_counted_stays_unlabelled_and_a_division_can_be_made_anew():
+    table = split_table(counted([3, None, 5, 0, 8, None, 9, 4]), SplitPlan(val=0.2, test=0.2), 0)
+    assert [part == "unlabelled" for part in table.frame["split"]] == [
+        number is None for number in table.frame["counts"]
+    ]
+    assert divide_anew(table).frame["split"].to_list() == [
+        None,
+        "unlabelled",
+        None,
+        None,
+        None,
+        "unlabelled",
+        None,
+        None,
+    ]
+
+
+def test_a_split_csv_of_counts_is_read_back_as_it_was(tmp_path, png):
+    table = split_table(counted(skewed(30)), SplitPlan(), 0)
+    files = [tmp_path / image for image in table.frame["image"]]
+    for file in files:
+        shutil.copy(png, file)
+    write_split_csv(Table(table.frame, tmp_path, table.classes, "numbers"), tmp_path / "split.csv")
+    back = scan(tmp_path / "split.csv")
+    assert back.points is None and split_of(back) == split_of(table)
+    assert back.frame["counts"].to_list() == table.frame["counts"].to_list()
+
+
+def test_a_split_csv_of_points_is_read_back_as_it_was(tmp_path, png):
+    numbers = [at % 4 for at in range(30)]
+    rows = [(f"{at:04d}.png", float(n), 2.5, "cell") for at, number in enumerate(numbers) for n in range(number)]
+    schema = {"image": pl.String, "x": pl.Float64, "y": pl.Float64, "kind": pl.String}
+    points = pl.DataFrame(rows, schema=schema, orient="row")
+    table = split_table(counted(numbers, points=points), SplitPlan(), 0)
+    for image in table.frame["image"]:
+        shutil.copy(png, tmp_path / image)
+    write_split_csv(Table(table.frame, tmp_path, table.classes, "dots", points=points), tmp_path / "split.csv")
+    back = scan(tmp_path / "split.csv")
+    assert split_of(back) == split_of(table)
+    assert back.frame["counts"].to_list() == table.frame["counts"].to_list()
+    assert back.points.select(*schema).sort("image", "x").equals(points.sort("image", "x"))
+
+
+def test_counts_have_no_divided_folder(tmp_path):
+    table = split_table(counted(skewed(30)), SplitPlan(), 0)
+    with pytest.raises(
+        CorpuscleError, match="expects a class for each image, these come with numbers of objects; write"
+    ):
+        write_split_folder(table, tmp_path / "out", "link")

@@ -38,3 +38,18 @@ def test_another_frame_keeps_everything_else():
     assert (other.root, other.layout, other.notes) == (TABLE.root, TABLE.layout, TABLE.notes)
     assert len(other) == 1
     assert len(TABLE) == 3
+
+
+def test_a_table_of_labels_knows_those_that_have_one():
+    assert not TABLE.counted
+    blank = TABLE.with_frame(FRAME.with_columns(label=pl.Series(["x", None, ""], dtype=pl.String)))
+    assert blank.known.to_list() == [True, False, True]
+    assert TABLE.truth.to_list() == ["x", "y", "x"]
+
+
+def test_a_table_of_counts_knows_those_that_were_counted():
+    counts = pl.Series("counts", [[3, 0], None, [0, 0]], dtype=pl.List(pl.Int64))
+    table = TABLE.with_frame(FRAME.with_columns(counts, label=pl.lit(None, pl.String)))
+    assert table.counted and table.known.to_list() == [True, False, True]
+    assert table.truth.to_list() == ["3, 0", None, "0, 0"] and table.truth.name == "label"
+    assert table.part("val").counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
@@ -14,6 +15,8 @@ from corpuscle.data.transforms import (
     AugmentPlan,
     draw_colour,
     draw_warp,
+    mirrored,
+    moved,
     normalised,
     warp,
 )
@@ -31,7 +34,7 @@ def noise(size=32, dtype=np.uint8, smooth=False):
 
 
 def drawn(seed, size=32, **plan):
-    return draw_warp(NO_AUGMENT.model_copy(update=plan), size, generator_for(seed, "test"))
+    return draw_warp(NO_AUGMENT.model_copy(update=plan), (size, size), generator_for(seed, "test"))
 
 
 def coloured(seed, **plan):
@@ -186,6 +189,82 @@ def test_normalising_is_folded_into_the_matrix(full):
 
 def test_the_default_plan_draws_the_same_for_the_same_seed_and_otherwise_not():
     plan = AugmentPlan()
-    draws = [(draw_warp(plan, 32, generator_for(*key)), draw_colour(plan, generator_for(*key))) for key in [(0, 1)] * 2]
+    draws = [
+        (draw_warp(plan, (32, 32), generator_for(*key)), draw_colour(plan, generator_for(*key))) for key in [(0, 1)] * 2
+    ]
     assert np.array_equal(draws[0][0], draws[1][0]) and np.array_equal(draws[0][1], draws[1][1])
-    assert not np.array_equal(draw_warp(plan, 32, generator_for(0, 2)), draws[0][0])
+    assert not np.array_equal(draw_warp(plan, (32, 32), generator_for(0, 2)), draws[0][0])
+
+
+# --- points, and warps that cut or keep them
+
+
+def dots(seed, canvas_HW, count=9):
+    """Points in the middle of different pixels, each with a number of its own."""
+    places = np.random.default_rng(seed).permutation(canvas_HW[0] * canvas_HW[1])[:count]
+    return np.column_stack([places % canvas_HW[1], places // canvas_HW[1], np.arange(count)]).astype(float)
+
+
+@pytest.mark.parametrize("reach", [0, 3, 11, 60])
+@pytest.mark.parametrize("canvas_HW", [(12, 20), (13, 7), (2, 3), (1, 9)])
+def test_mirrored_points_are_where_opencv_reflects_them(canvas_HW, reach):
+    point_M3 = dots(reach, canvas_HW, min(9, canvas_HW[0] * canvas_HW[1]))
+    canvas_HW1 = np.zeros((*canvas_HW, 1), np.uint8)
+    canvas_HW1[point_M3[:, 1].astype(int), point_M3[:, 0].astype(int), 0] = 1 + point_M3[:, 2]
+    rows = 0 if canvas_HW[0] == 1 else reach
+    shown_HW = cv2.copyMakeBorder(canvas_HW1, rows, rows, reach, reach, cv2.BORDER_REFLECT_101)
+    y_P, x_P = np.nonzero(shown_HW)
+    expected = {(x - reach, y - rows, int(shown_HW[y, x]) - 1) for x, y in zip(x_P, y_P, strict=True)}
+    found_M3 = mirrored(point_M3, canvas_HW, reach)
+    assert len(found_M3) == len(expected)
+    assert {tuple(row) for row in found_M3.astype(int).tolist()} == expected
+
+
+def test_points_move_as_pixels_do_and_keep_what_belongs_to_them():
+    matrix_23 = np.array([[0.0, -1.0, 63.0], [1.0, 0.0, 0.0]])
+    assert moved(np.array([[3.0, 5.0, 2.0]]), matrix_23).tolist() == [[58, 3, 2]]
+    assert moved(np.zeros((0, 3)), matrix_23).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("canvas_HW", "ways"), [((16, 16), 8), ((17, 17), 8), ((16, 22), 4), ((9, 16), 4)])
+def test_quarter_turns_and_mirrorings_lose_no_dot_and_all_of_them_come(canvas_HW, ways):
+    plan = NO_AUGMENT.model_copy(update={"quarter_turns": True, "flip": "both"})
+    canvas, point_M3, seen = noise(22)[: canvas_HW[0], : canvas_HW[1]], dots(0, canvas_HW), set()
+    for seed in range(80):
+        matrix_23 = draw_warp(plan, canvas_HW, generator_for(seed, "test"))
+        there_M3 = moved(point_M3, matrix_23)
+        assert np.allclose(there_M3, there_M3.round(), atol=1e-9)
+        x_M, y_M, _ = there_M3.round().astype(int).T
+        assert (x_M >= 0).all() and (x_M < canvas_HW[1]).all() and (y_M >= 0).all() and (y_M < canvas_HW[0]).all()
+        out = warp(np.ascontiguousarray(canvas), matrix_23)
+        before = canvas[point_M3[:, 1].astype(int), point_M3[:, 0].astype(int)]
+        assert np.array_equal(out[y_M, x_M], before)
+        assert np.array_equal(np.sort(out.reshape(-1, 3), axis=0), np.sort(canvas.reshape(-1, 3), axis=0))
+        seen.add(tuple(matrix_23[:, :2].round().astype(int).ravel()))
+    assert len(seen) == ways
+
+
+@pytest.mark.parametrize("canvas_HW", [(24, 40), (16, 16), (17, 90)])
+@pytest.mark.parametrize("plan", [{}, {"flip": "both", "quarter_turns": True}], ids=["as it is", "turned"])
+def test_a_crop_stays_inside_the_canvas_and_may_lie_anywhere_in_it(canvas_HW, plan):
+    whole = NO_AUGMENT.model_copy(update=plan | {"crop": 16})
+    lows = []
+    for seed in range(200):
+        matrix_23 = draw_warp(whole, canvas_HW, generator_for(seed, "test"))
+        corner_42 = np.array([(x, y) for x in (0, 15) for y in (0, 15)])
+        back_42 = (corner_42 - matrix_23[:, 2]) @ matrix_23[:, :2]  # turns are undone by their transpose
+        assert back_42.min() >= -1e-9 and (back_42 <= np.array(canvas_HW[::-1]) - 1 + 1e-9).all()
+        lows.append(back_42.min(axis=0))
+    room_2 = np.array(canvas_HW[::-1]) - 16
+    assert (np.ptp(lows, axis=0) >= 0.9 * room_2).all()
+
+
+def test_a_canvas_smaller_than_the_crop_lies_in_its_middle():
+    matrix_23 = draw_warp(NO_AUGMENT.model_copy(update={"crop": 32}), (10, 20), generator_for(0))
+    assert np.allclose(matrix_23, [[1, 0, 6], [0, 1, 11]])
+
+
+def test_a_crop_is_shifted_by_a_share_of_its_own_side():
+    plan = NO_AUGMENT.model_copy(update={"crop": 20, "shift": 0.1})
+    shifts = [draw_warp(plan, (20, 20), generator_for(seed))[:, 2] for seed in range(200)]
+    assert 1.8 < np.max(np.abs(shifts)) <= 2

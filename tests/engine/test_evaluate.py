@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,11 +11,14 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from corpuscle.data.table import Table
 from corpuscle.engine.device import DevicePlan, choose_machine
-from corpuscle.engine.evaluate import Scored, choose_temperature, dihedral, probability_columns, write_scores
-from corpuscle.engine.experiment import ScorePlan
-from corpuscle.engine.predict import Predictor
+from corpuscle.engine.evaluate import write_scores
+from corpuscle.engine.predict import Predictor, dihedral
 from corpuscle.metrics.calibration import apply_temperature, fit_temperature
+from corpuscle.tasks.classify import Classify
+from corpuscle.tasks.task import Held, Judging
+from corpuscle.tasks.zoo import build_task
 
 CLASSES = ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
 
@@ -67,8 +71,7 @@ def test_the_temperature_is_fitted_to_the_validation_part_alone(predictions, met
     val = predictions.filter(pl.col("split") == "val")
     target_N = np.array([CLASSES.index(label) for label in val["label"]])
     assert metrics["temperature"] == pytest.approx(fit_temperature(columns(val, "raw"), target_N), rel=1e-6)
-    scored = Scored(val, columns(val, "raw"), target_N)
-    assert choose_temperature({"test": scored}) == 1.0
+    assert Classify().calibrate(None) == {"temperature": 1.0}
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
@@ -109,7 +112,7 @@ def test_views_make_a_prediction_blind_to_mirroring(finished, cells, tmp_path, v
 
     loaded = load(finished)
     card = loaded.card.model_copy(update={"views": views})
-    predictor = Predictor(loaded.net, card, choose_machine(DevicePlan(name="cpu")))
+    predictor = Predictor(loaded.net, card, choose_machine(DevicePlan(name="cpu")), Classify())
     image = cv2.imread(str(sorted((cells / "monocyte").iterdir())[0]))
     turns = {"mirrored": image[:, ::-1], "upside": image[::-1], "turned": image.transpose(1, 0, 2)}
     for name, content in {"as": image, **turns}.items():
@@ -124,12 +127,55 @@ def test_views_make_a_prediction_blind_to_mirroring(finished, cells, tmp_path, v
 
 
 def test_no_images_have_no_rows_but_all_columns():
-    empty, full = (probability_columns(np.full((count, 2), 0.5), ["a", "b"], 2.0) for count in (0, 3))
+    calibration = {"temperature": 2.0}
+    empty, full = (Classify().columns(np.full((count, 2), 0.5), ["a", "b"], calibration) for count in (0, 3))
     assert empty.schema == full.schema
     assert len(empty) == 0
 
 
-def test_scores_without_a_part_are_empty_files_that_can_be_read(tmp_path):
-    found = write_scores(tmp_path, {}, ["a", "b"], ScorePlan(), 0, 1.0)
-    assert found == {"classes": ["a", "b"], "temperature": 1.0, "parts": {}}
-    assert pl.read_csv(tmp_path / "predictions.csv").columns[:4] == ["image", "label", "split", "group"]
+@pytest.mark.parametrize("name", ["classify", "count"])
+def test_a_part_without_images_is_not_judged_and_gives_the_tables_their_columns(tmp_path, name):
+    task = build_task(name)
+    frame = pl.DataFrame(schema={"image": pl.String, "label": pl.String, "split": pl.String, "group": pl.String})
+    counts = pl.Series("counts", [], pl.List(pl.Int64))
+    table = Table(frame.with_columns(counts) if name == "count" else frame, tmp_path, ("a", "b"), "rows")
+    found = write_scores(tmp_path, {"val": Held(table, np.zeros((0, 2)))}, task, name, task.calibrate(None), Judging())
+    assert list(found)[:2] == ["task", "classes"] and found["classes"] == ["a", "b"]
+    assert found["parts"] == {} and found == json.loads((tmp_path / "metrics.json").read_text())
+    written = pl.read_csv(tmp_path / "predictions.csv")
+    assert len(written) == 0 and {"image", "split", "group"} < set(written.columns)
+    assert set(task.columns(np.zeros((0, 2)), ("a", "b"), task.calibrate(None)).columns) < set(written.columns)
+
+
+def test_scores_of_no_part_at_all_are_empty_files_that_can_be_read(tmp_path):
+    found = write_scores(tmp_path, {}, Classify(), "classify", {"temperature": 1.0}, Judging())
+    assert found == {"task": "classify", "classes": [], "temperature": 1.0, "parts": {}}
+    assert pl.read_csv(tmp_path / "predictions.csv").columns == ["image", "split", "group"]
+
+
+def counting(images, dots=True):
+    """A part of counted images with their true and their found dots."""
+    frame = pl.DataFrame({"image": images}).with_columns(
+        pl.Series("counts", [[1]] * len(images), pl.List(pl.Int64)), split=pl.lit("test"), group=pl.lit(None, pl.String)
+    )
+    true = [(image, 3.0, 4.0, "cell") for image in ["a.png", "b.png", "elsewhere.png"]]
+    points = pl.DataFrame(true, ["image", "x", "y", "kind"], orient="row") if dots else None
+    found = pl.DataFrame(
+        [(image, "cell", 3.5, 4.5, 0.9) for image in images], ["image", "kind", "x", "y", "score"], orient="row"
+    )
+    return Held(Table(frame, Path(), ("cell",), "dots", points=points), np.ones((len(images), 1)), found)
+
+
+@pytest.mark.parametrize("dots", [True, False])
+def test_found_dots_stand_beside_the_true_ones_of_the_same_images(tmp_path, dots):
+    task = build_task("count")
+    parts = {"val": counting(["a.png"], dots), "test": counting(["b.png"], dots)}
+    found = write_scores(tmp_path, parts, task, "count", task.calibrate(None), Judging(resamples=10))
+    points = pl.read_csv(tmp_path / "points.csv")
+    assert points.columns == ["image", "what", "kind", "x", "y", "score"]
+    assert sorted(points.select("image", "what").rows()) == [
+        (image, what) for image in ("a.png", "b.png") for what in (("found", "true") if dots else ("found",))
+    ]
+    assert points.filter(pl.col("what") == "true")["score"].null_count() == 2 * dots
+    assert ("dot_f1" in found["parts"]["test"]["scores"]) == dots
+    assert list(found) == ["task", "classes", "calibration", "parts"]

@@ -13,12 +13,12 @@ from corpuscle.data.fingerprint import Normalisation
 from corpuscle.data.loader import Order
 from corpuscle.engine.device import DevicePlan, choose_machine
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.plan import balanced_weights, choose_epochs, choose_size, derive
+from corpuscle.engine.plan import balanced_weights, choose_epochs, choose_shrink, choose_size, derive
 from corpuscle.engine.schedule import FitPlan
 
 MEASURED = Normalisation((0.5,) * 3, (0.2,) * 3)
 PUBLISHED = Normalisation((0.4,) * 3, (0.1,) * 3)
-WHY = {"size": "as set", "epochs": "as set"}
+WHY = {"size": "as set", "epochs": "as set", "crop": "as set"}
 
 
 @pytest.fixture
@@ -47,27 +47,27 @@ def test_balanced_sampling_draws_every_class_alike():
 
 def test_weights_only_where_they_are_asked_for(machine):
     target_N = np.array([0] * 30 + [1] * 10)
-    plain = derive(fitted(), WHY, machine, target_N, MEASURED, None)
+    plain = derive(fitted(), WHY, machine, 40, target_N, MEASURED, None)
     assert plain.weight_K is None and plain.reasons["class weights"]["why"] == "as set: every image counts alike"
     for balance, how in (("weights", "in the loss"), ("sampling", "by how often it is drawn")):
-        derived = derive(fitted(balance=balance), WHY, machine, target_N, MEASURED, None)
+        derived = derive(fitted(balance=balance), WHY, machine, 40, target_N, MEASURED, None)
         assert derived.weight_K == pytest.approx([2 / 3, 2])
         assert derived.reasons["class weights"]["why"].endswith(how)
 
 
 def test_the_normalisation_is_the_one_the_weights_were_trained_with_else_measured(machine):
-    assert derive(fitted(), WHY, machine, np.arange(40), MEASURED, None).normalisation == MEASURED
-    assert derive(fitted(), WHY, machine, np.arange(40), MEASURED, PUBLISHED).normalisation == PUBLISHED
+    assert derive(fitted(), WHY, machine, 40, np.arange(40), MEASURED, None).normalisation == MEASURED
+    assert derive(fitted(), WHY, machine, 40, np.arange(40), MEASURED, PUBLISHED).normalisation == PUBLISHED
 
 
 def test_a_batch_is_no_larger_than_the_training_part(machine):
-    assert derive(fitted(batch_size=64), WHY, machine, np.arange(40), MEASURED, None).batch_size == 40
-    assert derive(fitted(batch_size=8), WHY, machine, np.arange(40), MEASURED, None).batch_size == 8
+    assert derive(fitted(batch_size=64), WHY, machine, 40, np.arange(40), MEASURED, None).batch_size == 40
+    assert derive(fitted(batch_size=8), WHY, machine, 40, np.arange(40), MEASURED, None).batch_size == 8
 
 
 def test_each_process_needs_two_images_a_step(machine):
     with pytest.raises(CorpuscleError, match=r"4 processes expect at least 8 images a step, got 7 \(as set\); start"):
-        derive(fitted(batch_size=7), WHY, replace(machine, world=4), np.arange(40), MEASURED, None)
+        derive(fitted(batch_size=7), WHY, replace(machine, world=4), 40, np.arange(40), MEASURED, None)
 
 
 @pytest.mark.parametrize("median", [0, 20, 70, 360, 4000])
@@ -81,3 +81,15 @@ def test_a_size_is_chosen_within_its_bounds_and_no_larger_than_the_images(median
 def test_a_small_set_gets_more_epochs():
     few, many = choose_epochs(100)[0], choose_epochs(100_000)[0]
     assert few > many >= 1
+
+
+@pytest.mark.parametrize(("apart", "shrink"), [(None, 1), (3, 1), (19.9, 1), (20, 2), (45, 4), (80, 8), (900, 8)])
+def test_pictures_shrink_as_far_as_ten_pixels_remain_between_neighbours(apart, shrink):
+    assert choose_shrink(apart)[0] == shrink
+
+
+def test_a_task_without_classes_is_not_balanced(machine):
+    plain = derive(fitted(), WHY, machine, 40, None, MEASURED, None)
+    assert plain.weight_K is None and plain.reasons["class weights"]["value"] is None
+    with pytest.raises(CorpuscleError, match=r"fit\.balance=weights expects classes, this task has none; leave it at"):
+        derive(fitted(balance="weights"), WHY, machine, 40, None, MEASURED, None)

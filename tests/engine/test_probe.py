@@ -10,6 +10,7 @@ from torch import nn
 from corpuscle.core.stopped import Stopped
 from corpuscle.data.cache import InMemory
 from corpuscle.data.loader import Images, Loader, Order
+from corpuscle.data.targets import Numbers
 from corpuscle.data.transforms import AugmentPlan
 from corpuscle.engine import probe
 from corpuscle.engine.device import DevicePlan, choose_machine
@@ -29,7 +30,9 @@ def images():
     random = np.random.default_rng(0)
     canvases = {place: random.integers(256, size=(SIZE, SIZE, 3), dtype=np.uint8) for place in range(NUM)}
     half = np.full(3, 0.5)
-    return Images(InMemory(canvases, np.dtype(np.uint8)), np.arange(NUM) % 3, half, half, AugmentPlan(), seed=3)
+    return Images(
+        InMemory(canvases, np.dtype(np.uint8)), Numbers(np.arange(NUM) % 3), half, half, AugmentPlan(), seed=3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def test_features_equal_passing_image_by_image(net, images, machine):
             with torch.inference_mode():
                 alone = net.encoder(images[view, [place]].image_NCHW)
             torch.testing.assert_close(features[view, [place]].image_NCHW, alone, rtol=1e-4, atol=1e-5)
-    assert features[0, [5, 69]].target_N.tolist() == [2, 0]
+    assert features[0, [5, 69]].target.tolist() == [2, 0]
     assert features[0, [5, 69]].place_N.tolist() == [5, 69]
 
 
@@ -97,7 +100,7 @@ def test_a_head_trained_on_features_is_one_trained_image_by_image(net, images, m
         for batch in Loader(dataset, Order(places, 8)).epoch(0):
             with torch.no_grad():
                 seen = batch.image_NCHW if dataset is features else net.eval().encoder(batch.image_NCHW)
-            nn.functional.cross_entropy(head(seen), batch.target_N).backward()
+            nn.functional.cross_entropy(head(seen), batch.target).backward()
             optimizer.step()
             optimizer.zero_grad()
         heads.append(head.weight.detach())

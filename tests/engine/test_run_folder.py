@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from corpuscle.core.errors import CorpuscleError
@@ -98,6 +100,26 @@ def test_two_writers_are_refused_and_the_second_changes_nothing(tmp_path):
             begin(out)
         run_folder.begin(out, EXPERIMENT, "image\na.png\n")
     begin(out)  # free again
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_that_outlives_a_killed_training_does_not_hold_its_folder(tmp_path):
+    reader, writer = os.pipe()
+    born_reader, born_writer = os.pipe()
+    with run_folder.only_writer(tmp_path / "run"):
+        (tmp_path / "run" / run_folder.EXPERIMENT).touch()
+        child = os.fork()
+        if child == 0:  # a loader, which waits for a parent that is gone
+            os.write(born_writer, b".")
+            os.read(reader, 1)
+            os._exit(0)
+    try:
+        os.read(born_reader, 1)
+        with run_folder.only_writer(tmp_path / "run"):
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.write(writer, b".")
+        os.waitpid(child, 0)
 
 
 def test_a_run_that_never_began_leaves_no_folder(tmp_path):

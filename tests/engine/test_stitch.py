@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from corpuscle.data.readers.windows import ArrayWindows, open_windows
-from corpuscle.engine.stitch import density_by_tiles, read_canvas, spans
+from corpuscle.engine.stitch import Scale, density_by_tiles, read_canvas, spans
 from corpuscle.nets.zoo import NetPlan, build
 from corpuscle.synth.tiff import write_tiled
 
@@ -54,7 +54,7 @@ def density(array_HWC, tile, views=1, shrink=1, net=None):
 
 
 def by_tiles(net, windows, tile, views=1, shrink=1):
-    return density_by_tiles(net, windows, shrink=shrink, mean_3=MEAN_3, std_3=STD_3, device=CPU, tile=tile, views=views)
+    return density_by_tiles(net, windows, Scale(shrink, MEAN_3, STD_3, views), CPU, tile)
 
 
 @pytest.mark.parametrize("views", [1, 4, 8])

@@ -48,7 +48,7 @@ def test_the_card_carries_what_use_needs(finished):
     card = load(finished).card
     assert card.classes == ("basophil", "eosinophil", "lymphocyte", "monocyte", "neutrophil")
     assert (card.size, card.views, card.prepare["size"]) == (32, 4, 32)
-    assert card.temperature == metrics(finished)["temperature"] != 1
+    assert card.calibration["temperature"] == metrics(finished)["temperature"] != 1
     assert card.trained_on["images"] == 35
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from corpuscle.losses import density
 from corpuscle.losses.density import count_loss, density_loss
 
 
@@ -10,6 +11,20 @@ def test_the_loss_of_the_target_itself_is_nothing_and_grows_with_the_distance():
     assert losses[0] == 0
     assert losses == sorted(losses)
     assert losses[1] > 0
+
+
+def test_errors_that_add_up_cost_more_than_errors_that_cancel():
+    target_NKhw = torch.rand(2, 1, 32, 32) * 0.1
+    same = torch.full((32, 32), 0.01)
+    cancel = same * torch.tensor([1.0, -1.0]).repeat(16)
+    unit = 0.01**2 * density.UNIT**2
+    for error, expected in ((cancel, unit), (same, unit * (1 + density.SHARE * (4**2 + 16**2)))):
+        assert density_loss(target_NKhw + error, target_NKhw).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_density_smaller_than_the_windows_is_judged_whole():
+    target_NKhw = torch.zeros(1, 1, 3, 5)
+    assert density_loss(target_NKhw + 0.01, target_NKhw).item() > 0
 
 
 def test_a_count_is_judged_in_units_of_its_scatter():

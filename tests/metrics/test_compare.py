@@ -6,7 +6,7 @@ from scipy import special
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.metrics.classification import score
-from corpuscle.metrics.compare import paired_difference
+from corpuscle.metrics.compare import paired_count_difference, paired_difference
 
 
 @pytest.fixture
@@ -65,3 +65,67 @@ def test_nets_of_other_classes_are_not_compared(two: tuple) -> None:
     a_NK, b_NK, target_N = two
     with pytest.raises(CorpuscleError, match="both need the same classes, got 3 and 4 of them"):
         paired_difference("accuracy", a_NK, np.pad(b_NK, ((0, 0), (0, 1))), target_N)
+
+
+# --- counts
+
+
+@pytest.fixture
+def counters() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two counters of two kinds that are wrong on the same images, the first a little less."""
+    random = np.random.default_rng(0)
+    true_NK = random.poisson((20, 6), size=(150, 2))
+    hard_NK = random.normal(size=(150, 2)) * 3
+    a_NK, b_NK = (true_NK + share * hard_NK + 0.3 * random.normal(size=(150, 2)) for share in (0.85, 1.0))
+    return np.maximum(a_NK, 0), np.maximum(b_NK, 0), true_NK
+
+
+LOOPS = {
+    "mae": lambda said_N, true_N: np.mean([abs(said - true) for said, true in zip(said_N, true_N, strict=True)]),
+    "rmse": lambda said_N, true_N: np.sqrt(np.mean([(s - t) ** 2 for s, t in zip(said_N, true_N, strict=True)])),
+    "bias": lambda said_N, true_N: np.mean([said - true for said, true in zip(said_N, true_N, strict=True)]),
+    "r": lambda said_N, true_N: np.corrcoef(said_N, true_N)[0, 1],
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_difference_of_counters_is_that_of_a_plain_loop_over_totals_and_so_is_its_spread(
+    name: str, counters: tuple
+) -> None:
+    a_NK, b_NK, true_NK = counters
+    group_N = [f"s{n // 3}" for n in range(150)]
+    found = paired_count_difference(name, a_NK, b_NK, true_NK, group_N)
+    totals = [value_NK.sum(axis=1) for value_NK in (a_NK, b_NK, true_NK)]
+
+    def difference(rows: np.ndarray) -> float:
+        a_N, b_N, true_N = (total_N[rows] for total_N in totals)
+        return float(LOOPS[name](a_N, true_N) - LOOPS[name](b_N, true_N))
+
+    assert found.value == pytest.approx(difference(np.arange(150)), abs=1e-9)
+    random = np.random.default_rng(1)
+    draws = [
+        difference(np.concatenate([np.arange(3) + 3 * group for group in random.integers(50, size=50)]))
+        for _ in range(1000)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.3 * (high - low))
+    assert (found.n, found.groups) == (150, 50)
+
+
+def test_the_better_counter_is_told_though_separate_intervals_overlap(counters: tuple) -> None:
+    a_NK, b_NK, true_NK = counters
+    forth, back = (paired_count_difference("mae", *pair, true_NK) for pair in ((a_NK, b_NK), (b_NK, a_NK)))
+    assert forth.high < 0 < back.low and forth.direction == "min"
+    assert forth.value == -back.value
+    same = paired_count_difference("kappa", a_NK, a_NK, true_NK)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_counters_of_other_images_and_unknown_scores_are_refused(counters: tuple) -> None:
+    a_NK, b_NK, true_NK = counters
+    with pytest.raises(CorpuscleError, match=r"'maes' is not a score of counts\. Did you mean mae"):
+        paired_count_difference("maes", *counters)
+    with pytest.raises(
+        CorpuscleError, match=r"scores need predicted and true counts .*, got \(149, 2\) and \(150, 2\)"
+    ):
+        paired_count_difference("mae", a_NK, b_NK[1:], true_NK)

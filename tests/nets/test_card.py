@@ -29,7 +29,7 @@ def card_of(net: Net) -> Card:
         prepare={"crop": 0.9, "steps": ["resize", {"to": 32}]},
         mean=(0.1, 0.2, 0.3),
         std=(0.4, 0.5, 0.6),
-        temperature=1.7,
+        calibration={"temperature": 1.7},
         trained_on={"images": 240},
     )
 
@@ -52,6 +52,16 @@ def test_a_card_comes_back_as_it_was_with_the_digest_of_the_file(net, tmp_path):
     assert saved == card_of(net).model_copy(
         update={"weights_digest": saved.weights_digest, "corpuscle": saved.corpuscle}
     )
+
+
+def test_a_card_of_the_first_format_is_read_with_its_temperature(run):
+    values = json.loads((run / CARD).read_text())
+    del values["calibration"]
+    (run / CARD).write_text(json.dumps(values | {"format": 1, "temperature": 1.3}))
+    assert load(run).card.calibration == {"temperature": 1.3}
+    (run / CARD).write_text(json.dumps(values | {"format": 1}))
+    card = load(run).card
+    assert (card.format, card.calibration) == (2, {"temperature": 1.0})
 
 
 def test_weights_are_readable_by_all_plain_fp32_and_contiguous(net, tmp_path):
@@ -105,8 +115,8 @@ def card_is_a_list(run, net):
 
 
 def newer_format(run, net):
-    edit(run, format=2, colour="blue")
-    return f"{run / CARD} has format 2, Corpuscle "
+    edit(run, format=3, colour="blue")
+    return f"{run / CARD} has format 3, Corpuscle "
 
 
 def card_with_an_unknown_key(run, net):

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.nets.unet import UNet
+from corpuscle.nets import unet
+from corpuscle.nets.unet import SteadyNorm, UNet
 
 
 def net_of(widths: tuple[int, ...], stride: int) -> UNet:
@@ -60,3 +61,18 @@ def test_sides_that_are_no_multiple_are_refused_in_one_line():
     assert str(error.value) == (
         "the net expects images whose sides are a multiple of 8, got 16 x 20; pad them, or choose another crop"
     )
+
+
+def test_a_steady_norm_learns_its_statistics_first_and_then_trains_as_it_is_used(monkeypatch):
+    monkeypatch.setattr(unet, "LEARNING", 3)
+    norm, reference = SteadyNorm(2), torch.nn.BatchNorm2d(2)
+    batches = torch.randn(5, 4, 2, 6, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    for batch_NCHW in batches[:3]:
+        assert torch.equal(norm(batch_NCHW), reference(batch_NCHW))
+    for batch_NCHW in batches[3:]:
+        output_NCHW = norm.train()(batch_NCHW)
+        torch.testing.assert_close(output_NCHW, reference.eval()(batch_NCHW))
+        torch.testing.assert_close(output_NCHW, norm.eval()(batch_NCHW))
+    assert torch.equal(norm.running_mean, reference.running_mean)
+    output_NCHW.sum().backward()
+    assert norm.weight.grad is not None

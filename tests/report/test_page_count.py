@@ -97,6 +97,13 @@ def test_a_kind_without_an_interval_is_named(make_count_run: MakeRun) -> None:
     assert "There is no 90 % interval for white" in Page(write_report(folder)).words
 
 
+def test_a_run_that_was_never_calibrated_says_so(make_count_run: MakeRun) -> None:
+    folder = make_count_run(intervals=False, images=6)
+    metrics = json.loads((folder / "metrics.json").read_text()) | {"calibration": None}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert "These counts come without an interval: none was fitted" in Page(write_report(folder)).words
+
+
 def test_coverage_below_the_promise_is_told(make_count_run: MakeRun) -> None:
     folder = make_count_run(images=6)
     set_score(folder, "coverage", value=0.7, low=0.6, high=0.8)

@@ -50,7 +50,7 @@ def test_a_decoded_row_is_the_softmax_and_sums_to_one(outputs):
 def test_the_scores_are_those_of_scikit_learn(outputs):
     task, target_N = Classify(), outputs[1].numpy()
     probs_NK = task.decode(outputs[0])
-    scores = task.scores(task.sums(probs_NK, target_N))
+    scores = task.scores(task.sums(*outputs))
     said_N = probs_NK.argmax(axis=1)
     assert scores["accuracy"] == pytest.approx(sk.accuracy_score(target_N, said_N))
     assert scores["recall"] == pytest.approx(sk.recall_score(target_N, said_N, average="macro", labels=[0, 1, 2]))
@@ -58,14 +58,13 @@ def test_the_scores_are_those_of_scikit_learn(outputs):
 
 
 def test_sums_of_batches_add_up_to_those_of_the_whole(outputs):
-    task, target_N = Classify(), outputs[1].numpy()
-    probs_NK = task.decode(outputs[0])
-    parts = total([task.sums(probs_NK[a:b], target_N[a:b]) for a, b in ((0, 7), (7, 8), (8, 40))])
-    whole = task.sums(probs_NK, target_N)
+    task, (logits_NK, target_N) = Classify(), outputs
+    parts = total([task.sums(logits_NK[a:b], target_N[a:b]) for a, b in ((0, 7), (7, 8), (8, 40))])
+    whole = task.sums(logits_NK, target_N)
     assert parts["confusion"] == whole["confusion"] and parts["images"] == 40
     assert parts["nll"] == pytest.approx(whole["nll"])
 
 
 def test_certainty_that_is_wrong_costs_much_but_not_everything():
-    sums = Classify().sums(np.array([[1.0, 0.0]]), np.array([1]))
+    sums = Classify().sums(torch.tensor([[999.0, 0.0]]), torch.tensor([1]))
     assert np.isfinite(sums["nll"]) and sums["nll"] > 20

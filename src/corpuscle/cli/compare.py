@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+SHOWN = ("accuracy", "balanced_accuracy", "mae", "rmse", "r", "r2", "kappa", "dot_f1")
+
 
 def compare(
     runs: Annotated[
@@ -24,7 +26,13 @@ def compare(
 
     comparison = api.compare(runs, out=out)
     for name, scores in comparison.scores.items():
-        typer.echo(f"{name}: accuracy {scores['accuracy']}, balanced accuracy {scores['balanced_accuracy']}")
+        shown = [f"{score.replace('_', ' ')} {scores[score]}" for score in SHOWN if score in scores]
+        typer.echo(f"{name}: {', '.join(shown)}")
+    for name in comparison.unfinished:
+        typer.echo(f"left out: {name}, which has not finished")
+    for score, spread in comparison.spreads.items():
+        if score in SHOWN and spread.runs > 1:
+            typer.echo(f"{score.replace('_', ' ')} over {spread.runs} runs: {spread.mean:.4f} ± {spread.spread:.4f}")
     for difference in comparison.differences:
         typer.echo(str(difference))
     if len(comparison.scores) > 1 and not comparison.differences:

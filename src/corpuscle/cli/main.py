@@ -52,9 +52,10 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
     ] = False,
 ) -> None:
-    """Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
+    """Classify medical images and count what is in them: from a folder to a trained model with honest numbers.
 
     Begin with: corpuscle inspect FOLDER, then corpuscle train FOLDER; FOLDER holds a folder of images for each class.
+    To count: corpuscle train FOLDER --recipe count; FOLDER holds images and their dots, boxes, points or numbers.
     """
 
 

@@ -41,7 +41,12 @@ SETTING_OF = {
 }  # parameter of a verb to the setting it stands for; epochs and learning_rate hold a value for each stage
 
 Data = Annotated[
-    Path, typer.Argument(metavar="PATH", help="A folder of images for each class, or a CSV.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="PATH",
+        help="A folder of images for each class, a CSV, or images with counts, dots or boxes.",
+        show_default=False,
+    ),
 ]
 RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder, as train wrote it (its --out).", show_default=False)

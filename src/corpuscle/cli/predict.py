@@ -23,7 +23,7 @@ def predict(
     ] = None,
     points: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="For the dots of a run that counts: a CSV, and a GeoJSON an image for QuPath."),
+        typer.Option(metavar="FOLDER", help="For the dots of a run that counts: a CSV, and GeoJSONs for QuPath."),
     ] = None,
     device: options.Device = None,
     image_column: options.ImageColumn = None,

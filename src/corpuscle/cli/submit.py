@@ -14,7 +14,9 @@ def submit(
     run: options.RunFolder,
     test_csv: Annotated[
         Path,
-        typer.Argument(metavar="CSV", help="Names the images; the file itself stays as it is.", show_default=False),
+        typer.Argument(
+            metavar="CSV", help="Names the images, or an HDF5 file of them; it stays as it is.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")] = Path("submission.csv"),
     device: options.Device = None,
@@ -23,7 +25,7 @@ def submit(
     root: options.Root = None,
     assign: options.Assign = None,
 ) -> None:
-    """Fill the labels of a CSV by prediction, its rows in their own order.
+    """Fill the labels or counts of a CSV by prediction, in its own order.
 
     If an image is missing or cannot be read, all such are named and nothing is written.
     """

@@ -38,7 +38,9 @@ def train(
     size: Annotated[int | None, typer.Option(metavar="PIXELS", help="Side of the images that the net sees.")] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="resnet18, 34, 50, 101, 152, or any encoder of timm's."),
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="resnet18, 34, 50, 101, 152, any encoder of timm's, or unet."
+        ),
     ] = None,
     weights: Annotated[
         str | None,

@@ -260,7 +260,7 @@ def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) ->
         return Look(row | {"fault": what, "remedy": remedy}, None)
     array_HWC = np.ascontiguousarray(pixels.array_HWC)
     row |= {
-        "content": digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode() + array_HWC.tobytes()),
+        "content": content_of(array_HWC),
         "height": array_HWC.shape[0],
         "width": array_HWC.shape[1],
         "mode": pixels.note or f"RGB, {8 * array_HWC.itemsize} bits",
@@ -279,6 +279,11 @@ def _digest(path: Path) -> str:
         return content_digest(path)
     except OSError as error:
         return f"unreadable: {error.errno}"
+
+
+def content_of(array_HWC: np.ndarray) -> str:
+    """A short name for the pixels of an image, whatever file they came from."""
+    return digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode() + array_HWC.tobytes())
 
 
 def _in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -141,9 +141,9 @@ def _objects_in_words(table: Table) -> str:
     counts = table.frame["counts"].drop_nulls()
     words = []
     for k, kind in enumerate(table.classes):
-        of_kind = counts.list.get(k)
-        spread = f", {of_kind.min()} to {of_kind.max()} an image" if len(of_kind) else ""
-        words.append(f"{kind}: {of_kind.sum()}{spread}")
+        numbers = counts.list.get(k).to_list()
+        spread = f", {min(numbers)} to {max(numbers)} an image" if numbers else ""
+        words.append(f"{kind}: {sum(numbers)}{spread}")
     return f"with {counts.list.sum().sum()} objects ({'; '.join(words)})"
 
 

@@ -92,7 +92,8 @@ def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Col
     ordered = table.with_frame(frame)
     labelled = (ordered.known & frame["split"].ne_missing("unlabelled")).to_numpy()
     split = np.where(labelled, frame["split"].to_numpy(), "unlabelled").astype(object)
-    stratum_N = np.where(labelled, _strata(ordered), None)
+    stratum_N = _strata(ordered).astype(object)
+    stratum_N[~labelled] = None
     rows = _Rows.of(frame, stratum_N, plan, together)
     given = {part: int(np.sum(split == part)) for part in PARTS}
     _check_given(given, int(labelled.sum()), plan)
@@ -267,7 +268,9 @@ def _check_train(label_R: np.ndarray, split_R: np.ndarray) -> None:
 def write_split_csv(table: Table, path: Path) -> None:
     """Write image, label, group and split (and fold) of each row as a CSV that `corpuscle train` reads.
 
-    An image is named relative to the CSV's folder where the data lie below it, and by its whole path elsewhere.
+    In the place of the label of a table of counts stands the count, or x, y and kind of each point, a row a point; an
+    image without a point has one row without x and y, and one that is unlabelled has none. An image is named relative
+    to the CSV's folder where the data lie below it, and by its whole path elsewhere.
 
     Raises:
         CorpuscleError: the place cannot be written.
@@ -277,9 +280,14 @@ def write_split_csv(table: Table, path: Path) -> None:
     here, root = path.parent.resolve(), table.root.resolve()
     base = root.relative_to(here) if root.is_relative_to(here) else root
     images = [(base / image).as_posix() for image in table.frame["image"]]
-    columns = [name for name in ("image", "label", "group", "split", "fold") if name in table.frame.columns]
+    frame, known = table.frame.with_columns(pl.Series("named", images, pl.String)), ["label"]
+    if table.points is not None:
+        frame, known = frame.filter(table.known).join(table.points, on="image", how="left"), ["x", "y", "kind"]
+    elif table.counted:
+        frame, known = frame.with_columns(count=pl.col("counts").list.sum()), ["count"]
+    columns = [name for name in ("named", *known, "group", "split", "fold") if name in frame.columns]
     with whole_file(path) as part:
-        table.frame.with_columns(pl.Series("image", images, pl.String)).select(columns).write_csv(part)
+        frame.select(columns).rename({"named": "image"}).write_csv(part)
 
 
 def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) -> None:
@@ -291,8 +299,13 @@ def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) ->
         how: copy the files, or make symbolic links to them.
 
     Raises:
-        CorpuscleError: `out` is not empty or cannot be written, the table has folds, or a class cannot name a folder.
+        CorpuscleError: `out` is not empty or cannot be written, the table has folds or counts, or a class cannot name
+            a folder.
     """
+    if table.counted:
+        raise CorpuscleError(
+            "a divided folder expects a class for each image, these come with numbers of objects; write a CSV instead"
+        )
     if "fold" in table.frame.columns:
         raise CorpuscleError("a divided folder holds one split, this table has one a fold; write it as a CSV instead")
     places = _places(table)

@@ -28,6 +28,15 @@ class Warp:
     canvas_HW: tuple[int, int]
     out_HW: tuple[int, int]
 
+    @property
+    def reach(self) -> float:
+        """How far beyond the border of the canvas the output shows, in pixels of the canvas."""
+        height, width = self.out_HW
+        corner_42 = np.array([(x, y) for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)])
+        canvas_42 = np.linalg.solve(self.matrix_23[:, :2], (corner_42 - self.matrix_23[:, 2]).T).T
+        last_2 = np.array(self.canvas_HW[::-1]) - 1
+        return float(max(0.0, -canvas_42.min(), (canvas_42 - last_2).max()))
+
 
 class Targets(Protocol):
     """The targets of all rows of a table, by their place."""
@@ -55,8 +64,11 @@ class Counts:
     count_NK: np.ndarray
 
     def batch(self, places: Sequence[int] | np.ndarray, warps: Sequence[Warp]) -> Tensor:
-        """count_NK, float32."""
-        return torch.from_numpy(self.count_NK[np.asarray(places, dtype=np.int64)].astype(np.float32))
+        """count_NK, float32; the mirror image beyond a canvas holds as many as its share of the area."""
+        count_NK = self.count_NK[np.asarray(places, dtype=np.int64)].astype(np.float32)
+        for row, warp in enumerate(warps):
+            count_NK[row] *= np.prod(warp.out_HW) / np.prod(warp.canvas_HW)
+        return torch.from_numpy(count_NK)
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,6 @@ class Densities:
         drawn = []
         for place, warp in zip(places, warps, strict=True):
             point_M3 = self.point_M3[int(place)]
-            seen_M3 = moved(mirrored(point_M3, warp.canvas_HW), warp.matrix_23)
+            seen_M3 = moved(mirrored(point_M3, warp.canvas_HW, warp.reach), warp.matrix_23)
             drawn.append(render(seen_M3, self.num_kinds, warp.out_HW, self.stride, self.sigma))
         return torch.from_numpy(np.stack(drawn))

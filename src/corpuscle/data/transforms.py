@@ -117,11 +117,31 @@ def moved(point_M3: np.ndarray, matrix_23: np.ndarray) -> np.ndarray:
     return np.column_stack([xy_M2, point_M3[:, 2:]])
 
 
-def mirrored(point_M3: np.ndarray, canvas_HW: tuple[int, int]) -> np.ndarray:
-    """The points of a canvas and those of its mirror images all around it, as `warp` shows them beyond its border."""
-    both = point_M3
-    for axis, last in ((0, canvas_HW[1] - 1), (1, canvas_HW[0] - 1)):
-        near, far = both.copy(), both.copy()
-        near[:, axis], far[:, axis] = -both[:, axis], 2 * last - both[:, axis]
-        both = np.concatenate([both, near[near[:, axis] < -0.5], far[far[:, axis] > last + 0.5]])
-    return both
+def mirrored(point_M3: np.ndarray, canvas_HW: tuple[int, int], reach: float) -> np.ndarray:
+    """The points of a canvas and those of its mirror images around it, as `warp` shows them beyond its border.
+
+    Args:
+        point_M3: x, y, and whatever belongs to them; the points of the last row or column are their own mirror images.
+        canvas_HW: size of the canvas.
+        reach: how far beyond the border they are looked for, in pixels.
+    """
+    both_M3 = point_M3
+    for axis, side in ((0, canvas_HW[1]), (1, canvas_HW[0])):
+        last, place_M = side - 1, both_M3[:, axis]
+        if not last:
+            continue
+        turned_M3 = both_M3[(place_M > 0.5) & (place_M < last - 0.5)]
+        found = [both_M3]
+        for period in range(-int(reach // (2 * last)) - 1, int(reach // (2 * last)) + 2):
+            copies = [_along(axis, turned_M3, -1, 2 * last * period)]
+            if period:
+                copies.append(_along(axis, both_M3, 1, 2 * last * period))
+            found += [one[(one[:, axis] >= -reach) & (one[:, axis] <= last + reach)] for one in copies]
+        both_M3 = np.concatenate(found)
+    return both_M3
+
+
+def _along(axis: int, point_M3: np.ndarray, sign: int, shift: int) -> np.ndarray:
+    changed_M3 = point_M3.copy()
+    changed_M3[:, axis] = sign * point_M3[:, axis] + shift
+    return changed_M3

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from corpuscle.engine.checkpoint import State
-    from corpuscle.engine.device import Machine
 
 
 @torch.no_grad()
@@ -40,24 +39,10 @@ def kept_weights(net: nn.Module, state: State) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def copied(into: dict[str, Tensor], source: Mapping[str, Tensor]) -> None:
-    """Copy tensors into those of the same name, which are made the first time: memory that is held stays where it is."""
+    """Copy tensors into those of the same name, made the first time: memory that is held stays where it is."""
     if into.keys() != source.keys():
         into.clear()
         into |= {name: value.clone() for name, value in source.items()}
         return
     for name, value in source.items():
         into[name].copy_(value)
-
-
-def measure_norms(net: nn.Module, image_NCHW: Iterable[Tensor], machine: Machine) -> None:
-    """Let the batch norms measure some training images anew, with the weights the net has now.
-
-    Their running statistics lag behind the weights, and are those of no averaged weights: a density whose sum is a
-    count was off by 2 % by that alone.
-
-    Source: Izmailov et al., Averaging weights leads to wider optima and better generalization, UAI 2018.
-    """
-    from torch.optim.swa_utils import update_bn
-
-    with machine.autocast():
-        update_bn(image_NCHW, net, machine.device)

@@ -23,8 +23,10 @@ from corpuscle.data.sources import scan
 from corpuscle.data.splits import PARTS, split_table
 from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.plan import choose_epochs, choose_shrink, choose_size
+from corpuscle.engine.plan import choose_epochs, choose_epochs_of_crops, choose_shrink, choose_size
 from corpuscle.tasks.task import Task
+
+HARDLY_LARGER = 1.25  # the longer side of a picture that is learned whole, as a share of the crop
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,11 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     table = scan(path, experiment.data)
     progress.say(describe(table))
     task.check(table)
-    experiment = for_numbers_alone(table, experiment, progress)
     experiment, size_why = with_size(table, experiment, progress)
     looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
     findings = audit(table, looked.frame)
     check_faults(table, findings, experiment.guard)
+    experiment, crop_why = with_view(table, looked.frame, experiment)
     for fault in findings.faults:
         progress.say(f"set aside: {fault}")
     divided = divide(table, experiment, findings, looked.frame)
@@ -113,7 +115,7 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     progress.say("images: " + ", ".join(f"{part} {counts[part]}" for part in PARTS if part in counts))
     num_train = counts["train"]
     experiment, epochs_why = with_epochs(experiment, num_train)
-    why = {"size": size_why, "epochs": epochs_why}
+    why = {"size": size_why, "epochs": epochs_why, "crop": crop_why}
     return Ready(divided, looked.frame, looked.canvases, findings, experiment, why)
 
 
@@ -140,7 +142,10 @@ def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str
     """The experiment with the epochs of every stage chosen, and the reason."""
     if all(stage.epochs for stage in experiment.stages):
         return experiment, "as set"
-    epochs, why = choose_epochs(num_train)
+    if experiment.prepare.fit == "keep":
+        epochs, why = choose_epochs_of_crops(num_train, experiment.fit.batch_size)
+    else:
+        epochs, why = choose_epochs(num_train)
     stages = [stage if stage.epochs else stage.model_copy(update={"epochs": epochs}) for stage in experiment.stages]
     return experiment.model_copy(update={"stages": tuple(stages)}), why
 
@@ -161,17 +166,34 @@ def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple
     return experiment.model_copy(update={"prepare": experiment.prepare.model_copy(update={"size": size})}), why
 
 
-def for_numbers_alone(table: Table, experiment: Experiment, progress: Progress) -> Experiment:
-    """Where only numbers of objects are known: an augmentation that takes none of them out of the picture."""
+def with_view(table: Table, seen: pl.DataFrame, experiment: Experiment) -> tuple[Experiment, str]:
+    """The experiment with what a net that counts sees of each image, and the reason.
+
+    Where only numbers are known, an augmentation that takes no object out of the picture. Where places are, whole
+    pictures if they are hardly larger than the crop: a net that never saw a border counts what people leave out there.
+
+    Raises:
+        CorpuscleError: pictures of several sizes, which can only be learned from in crops.
+    """
     augment = experiment.augment
-    exact = augment.model_copy(update={"rotate": 0.0, "quarter_turns": True, "zoom": 0.0, "shift": 0.0, "crop": 0})
-    if not table.counted or table.points is not None or augment == exact:
-        return experiment
-    moved = augment.rotate or augment.zoom or augment.shift or augment.crop
-    if not moved:
-        return experiment
-    progress.say("numbers without places: images are turned by quarters and mirrored, and never cut or shifted")
-    return experiment.model_copy(update={"augment": exact})
+    if not table.counted:
+        return experiment, "as set"
+    sides = set(seen.select("height", "width").drop_nulls().iter_rows())
+    keeps, alone = experiment.prepare.fit == "keep", table.points is None
+    longest = max(map(max, sides), default=0) / max(experiment.prepare.shrink, 1)
+    if alone:
+        whole = {"rotate": 0.0, "quarter_turns": True, "zoom": 0.0, "shift": 0.0, "crop": 0}
+        augment, why = augment.model_copy(update=whole), "numbers without places: turned by quarters, and never cut"
+    elif keeps and len(sides) == 1 and longest <= augment.crop * HARDLY_LARGER:
+        augment, why = augment.model_copy(update={"crop": 0}), "the pictures are hardly larger: learned whole"
+    else:
+        return experiment, "as set"
+    if keeps and len(sides) > 1:
+        raise CorpuscleError(
+            f"expected images of one size to learn from numbers without places, these have {len(sides)} sizes; "
+            "cut them to one, or mark the objects by dots"
+        )
+    return experiment.model_copy(update={"augment": augment}), why
 
 
 def with_shrink(table: Table, experiment: Experiment) -> tuple[Experiment, str]:

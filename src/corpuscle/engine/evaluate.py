@@ -21,7 +21,7 @@ def write_scores(
 
     Args:
         out: the run folder.
-        parts: what was held out, by part; where nothing was, the parts are empty and the tables have no rows.
+        parts: what was held out, by part; one without images is not judged, and gives the tables their columns.
         task: judges.
         name: of the task.
         calibration: what makes the numbers honest.
@@ -31,7 +31,7 @@ def write_scores(
         The content of metrics.json.
     """
     classes = next((list(held.table.classes) for held in parts.values()), [])
-    judged = {part: task.judge(held, calibration, how) for part, held in parts.items()}
+    judged = {part: task.judge(held, calibration, how) for part, held in parts.items() if len(held.table)}
     metrics = {"task": name, "classes": classes, **task.headline(calibration), "parts": judged}
     tables = [task.predictions(held, calibration) for held in parts.values()]
     nothing = pl.DataFrame(schema={"image": pl.String, "split": pl.String, "group": pl.String})

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
-from corpuscle.engine.average import copied, kept_weights, measure_norms, move_average
+from corpuscle.engine.average import copied, kept_weights, move_average
 from corpuscle.engine.log import Epoch, Sums, add_to, epoch_row, epochs_since_best, say_row, total
 from corpuscle.engine.schedule import FitPlan, Stage, learning_rate
 
@@ -97,15 +96,10 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
     """Judge the epoch that has just ended, keep its weights if they are the best, and return its row of the log."""
     kept = machine.same(kept_weights(work.net, state))
     validated = None
-    if work.val is not None or plan.norm_batches:
+    if work.val is not None:
         copied(work.spare, work.net.state_dict())
         work.net.load_state_dict(kept)
-        if plan.norm_batches:
-            measure_norms(work.net, few_batches(work, plan.norm_batches, state), machine)
-            kept = machine.same({name: value.clone() for name, value in work.net.state_dict().items()})
-            work.net.load_state_dict(kept)
-        if work.val is not None:
-            validated = validate(work.net, work.val, work.task, machine)
+        validated = validate(work.net, work.val, work.task, machine)
         work.net.load_state_dict(work.spare)
     rate = learning_rate(stage, (state.place.epoch + 1) * len(work.train) - 1, len(work.train))
     epoch = Epoch(len(state.history) + 1, state.place.stage + 1, stage.train, rate, machine.world)
@@ -118,13 +112,6 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
         whole = work.whole.state_dict() | {work.prefix + name: value for name, value in kept.items()}
         copied(state.best_weights, whole)
     return row | {"best": improved}
-
-
-def few_batches(work: Work, count: int, state: State) -> Iterator[torch.Tensor]:
-    """What the net has seen in the first steps of the epoch that has just ended: image_NCHW."""
-    epoch = state.place.stage * STAGE_STRIDE + state.place.epoch
-    for batch in islice(work.train.epoch(epoch), count):
-        yield batch.image_NCHW
 
 
 def train_epoch(

@@ -34,7 +34,8 @@ class Heatmaps:
 
     def of(self, places: np.ndarray) -> Callable[[int, np.ndarray], None]:
         """What is to be called with each density of a part; it keeps some, spread evenly over the part."""
-        chosen = set(places[np.unique(np.linspace(0, len(places) - 1, MOST).astype(int))].tolist())
+        spread = np.unique(np.linspace(0, len(places) - 1, MOST).astype(int)) if len(places) else places
+        chosen = set(places[spread].tolist())
 
         def show(place: int, density_KHW: np.ndarray) -> None:
             if place in chosen:
@@ -56,5 +57,7 @@ class Heatmaps:
         full = float(density_HW.max()) or 1.0
         _, content = cv2.imencode(".png", np.rint(density_HW / full * 255).astype(np.uint8))
         name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', image)}.png"
+        while any(kept["file"] == name for other, kept in self.index.items() if other != image):
+            name = f"_{name}"
         write_bytes(self.folder / name, content.tobytes())
         self.index[image] = {"file": name, "full": full, "shrink": self.shrink}

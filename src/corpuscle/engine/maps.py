@@ -11,7 +11,7 @@ import torch
 
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.readers.windows import Windows
-from corpuscle.engine.stitch import density_by_tiles
+from corpuscle.engine.stitch import Scale, density_by_tiles
 from corpuscle.nets.net import Net
 from corpuscle.tasks.peaks import Dots, find_peaks
 
@@ -43,38 +43,21 @@ class Counted:
         return replace(self, density_KHW=self.density_KHW[:, :0, :0])
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How an image becomes what the net sees.
-
-    Attributes:
-        shrink: pixels of the image to one of the canvas.
-        shrunk: how much of it has been done to the windows already: `shrink`, or 1.
-        mean_3, std_3: normalisation, on values from 0 to 1.
-        views: mirrored and turned views whose densities are averaged.
-    """
-
-    shrink: int
-    shrunk: int
-    mean_3: np.ndarray
-    std_3: np.ndarray
-    views: int
-
-
 def count_windows(
-    net: Net, windows: Windows, scale: Scale, device: torch.device, progress: Progress = SILENT
+    net: Net, windows: Windows, scale: Scale, device: torch.device, shrunk: bool = False, progress: Progress = SILENT
 ) -> Counted:
-    """Count what is in an image of any size, tile by tile."""
-    density_KHW = density_by_tiles(
-        net,
-        windows,
-        shrink=scale.shrink // scale.shrunk,
-        mean_3=scale.mean_3,
-        std_3=scale.std_3,
-        device=device,
-        views=scale.views,
-        progress=progress,
-    )
+    """Count what is in an image of any size, tile by tile.
+
+    Args:
+        net: gives densities.
+        windows: the image.
+        scale: how it becomes what the net sees.
+        device: where the net is.
+        shrunk: whether the windows are of the canvas, and the image has been shrunk already.
+        progress: told of each tile.
+    """
+    seen = replace(scale, shrink=1) if shrunk else scale
+    density_KHW = density_by_tiles(net, windows, seen, device, progress=progress)
     count_K = np.maximum(density_KHW.sum(axis=(1, 2), dtype=np.float64), 0)
     found = [find_peaks(density_HW, count) for density_HW, count in zip(density_KHW, count_K, strict=True)]
     return Counted(count_K, tuple(dots.in_image(net.stride, scale.shrink) for dots in found), density_KHW)

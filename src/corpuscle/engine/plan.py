@@ -17,6 +17,8 @@ SIZE_STEP, SMALLEST, LARGEST = 32, 64, 96
 SHRINKS, NEAREST = (1, 2, 4, 8), 10
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_SEEN = 30, 100, 36_000  # a small set needs more passes for as many steps
 
+CROP_STEPS, FEWEST_OF_CROPS, MOST_OF_CROPS = 1_800, 20, 500
+
 
 @dataclass(frozen=True)
 class Derived:
@@ -58,6 +60,13 @@ def choose_epochs(num_train: int) -> tuple[int, str]:
     """Passes over the training part where none are asked for, and why."""
     epochs = min(max(IMAGES_SEEN // max(num_train, 1), FEWEST_EPOCHS), MOST_EPOCHS)
     return epochs, f"{num_train} training images; from {FEWEST_EPOCHS} to {MOST_EPOCHS}, to see {IMAGES_SEEN} if it can"
+
+
+def choose_epochs_of_crops(num_train: int, batch_size: int) -> tuple[int, str]:
+    """Passes over the training part where crops of it are learned from and none are asked for, and why."""
+    steps = max(num_train // batch_size, 1)
+    epochs = min(max(-(-CROP_STEPS // steps), FEWEST_OF_CROPS), MOST_OF_CROPS)
+    return epochs, f"{num_train} training images; about {CROP_STEPS} steps, from {FEWEST_OF_CROPS} to {MOST_OF_CROPS}"
 
 
 def derive(
@@ -110,6 +119,7 @@ def derive(
         "fit.batch_size": {"value": batch_size, "why": why_batch},
         "normalisation": {"value": [list(normalisation.mean), list(normalisation.std)], "why": why_norm},
         "class weights": {"value": None if weight_K is None else weight_K.round(4).tolist(), "why": why_weights},
+        **({"augment.crop": {"value": experiment.augment.crop, "why": why["crop"]}} if class_N is None else {}),
         "device": {"value": str(machine.device), "why": machine.why["device"]},
         "precision": {"value": machine.precision, "why": machine.why["precision"]},
         "workers": {"value": machine.workers, "why": machine.why["workers"]},

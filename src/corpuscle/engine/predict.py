@@ -14,7 +14,7 @@ from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.core.files import disk_errors, whole_file
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import validated
-from corpuscle.data.cache import Canvases, survey_few
+from corpuscle.data.cache import Canvases, content_of, survey_few
 from corpuscle.data.geojson import write_points_geojson
 from corpuscle.data.loader import Images, Loader, Order
 from corpuscle.data.prepare import PreparePlan
@@ -23,7 +23,8 @@ from corpuscle.data.readers.windows import ArrayWindows, Windows, open_windows
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Numbers
 from corpuscle.engine.device import DevicePlan, Machine, choose_machine
-from corpuscle.engine.maps import Counted, Scale, count_windows, dots_table
+from corpuscle.engine.maps import Counted, count_windows, dots_table
+from corpuscle.engine.stitch import Scale
 from corpuscle.nets.card import Card, load
 from corpuscle.nets.net import Net
 from corpuscle.tasks.task import Held, Task
@@ -133,12 +134,15 @@ class Predictor:
         read = validated(ReadPlan, self.card.read)
         nothing = Counted.nothing(len(self.card.classes))
         counted, rows = [], []
-        for path in progress.track(paths, "counting", len(paths)):
+        several = len(paths) > 1
+        for path in progress.track(paths, "counting", len(paths)) if several else paths:
             one, row = nothing, dict.fromkeys(("content", "height", "width", "mode", "fault", "remedy"))
             try:
                 with open_windows(path, read) as windows:
                     row |= {"height": windows.height, "width": windows.width}
-                    one = self._count(windows, progress=progress)
+                    if isinstance(windows, ArrayWindows):
+                        row["content"] = content_of(windows.array_HWC)
+                    one = self._count(windows, progress=SILENT if several else progress)
             except CorpuscleError as error:
                 what, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
                 row |= {"fault": what, "remedy": remedy}
@@ -154,9 +158,8 @@ class Predictor:
     def _count(self, windows: Windows, prepared: bool = False, progress: Progress = SILENT) -> Counted:
         """Count an image as it is on disk, or one that is prepared already."""
         shrink = validated(PreparePlan, self.card.prepare).shrink
-        mean_3, std_3 = np.array(self.card.mean), np.array(self.card.std)
-        scale = Scale(shrink, shrink if prepared else 1, mean_3, std_3, self.card.views)
-        return count_windows(self.net, windows, scale, self.machine.device, progress)
+        scale = Scale(shrink, np.array(self.card.mean), np.array(self.card.std), self.card.views)
+        return count_windows(self.net, windows, scale, self.machine.device, prepared, progress)
 
     def _numbers(self, canvases: Canvases, places: np.ndarray, progress: Progress = SILENT) -> np.ndarray:
         """said_NK of images of one size, in the order of the places; views are averaged."""

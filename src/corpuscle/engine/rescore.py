@@ -23,7 +23,7 @@ from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.predict import Predicted, Predictor
 from corpuscle.tasks.task import Held, Judging
-from corpuscle.tasks.zoo import build_task
+from corpuscle.tasks.zoo import Choices, build_task
 
 if TYPE_CHECKING:
     from corpuscle.nets.card import Card
@@ -106,7 +106,13 @@ def _counted_alike(table: Table, card: Card) -> Table:
 
 
 def rescore(
-    run: Path, table: Table, out: Path, experiment: Experiment, predictor: Predictor, progress: Progress, command: str = ""
+    run: Path,
+    table: Table,
+    out: Path,
+    experiment: Experiment,
+    predictor: Predictor,
+    progress: Progress,
+    command: str = "",
 ) -> dict[str, Any]:
     """Predict the images of a table with a run, and write scores, predictions and facts into another folder.
 
@@ -117,9 +123,11 @@ def rescore(
         CorpuscleError: unreadable images beyond what is accepted, or a folder that cannot be written.
     """
     _check_out(out)
-    card, task = predictor.card, predictor.task
+    card = predictor.card
+    task = build_task(card.task, Choices(experiment.count))
     predicted = predictor.predict([table.path_of(image) for image in table.frame["image"]], progress)
-    findings = audit(table, predicted.seen)
+    seen = predicted.seen.with_columns(pl.col("content").fill_null(table.frame["image"]))  # tiles have no digest
+    findings = audit(table, seen)
     present = replace(table, classes=tuple(sorted(table.frame["label"].drop_nulls().unique())))
     check_faults(table if table.counted else present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
     known = _known_to_the_net(run, table, predicted.seen)

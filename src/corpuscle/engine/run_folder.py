@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,14 +78,29 @@ def only_writer(out: Path, writes: bool = True) -> Iterator[None]:
         handle = (out / ".lock").open("w")
     try:
         _hold(handle, out)
+        _HELD.add(handle)
         yield
     finally:
+        _HELD.discard(handle)
         handle.close()
         if not (out / EXPERIMENT).is_file():
             (out / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 for path in made:
                     path.rmdir()
+
+
+_HELD: set[IO[str]] = set()  # locks of this process
+
+
+def _let_go() -> None:
+    """Close the locks that a forked process was born with: loaders outlive a killed training by seconds."""
+    while _HELD:
+        _HELD.pop().close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _hold(handle: IO[str], out: Path) -> None:

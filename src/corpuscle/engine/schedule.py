@@ -58,9 +58,6 @@ class FitPlan(Settings):
     average: float = Field(
         0.99, ge=0.0, lt=1.0, description="decay a step of the moving average of the weights; 0 is none"
     )
-    norm_batches: int = Field(
-        0, ge=0, description="batches on which the batch norms of what is kept are measured anew; 0 leaves them"
-    )
     clip_norm: float = Field(5.0, ge=0.0, description="longest gradient that is followed in full; 0 is any")
     patience: int = Field(0, ge=0, description="epochs without improvement after which a stage ends early; 0 is never")
     keep: Literal["best", "last"] = Field("best", description="which epoch's weights are kept, by the validation part")

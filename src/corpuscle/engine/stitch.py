@@ -37,16 +37,28 @@ class Span:
         return slice(self.start // stride, self.stop // stride)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How an image becomes what the net sees.
+
+    Attributes:
+        shrink: pixels of the image to one of the canvas, along each side.
+        mean_3, std_3: normalisation, on values from 0 to 1.
+        views: 1, 4 or 8 mirrored and turned views, whose mean is taken.
+    """
+
+    shrink: int
+    mean_3: np.ndarray
+    std_3: np.ndarray
+    views: int = 1
+
+
 def density_by_tiles(
     net: nn.Module,
     windows: Windows,
-    *,
-    shrink: int,
-    mean_3: np.ndarray,
-    std_3: np.ndarray,
+    scale: Scale,
     device: torch.device,
     tile: int = TILE,
-    views: int = 1,
     progress: Progress = SILENT,
 ) -> np.ndarray:
     """Density of the objects in an image of any size; the sum of the map is the count.
@@ -60,11 +72,9 @@ def density_by_tiles(
     Args:
         net: image_NCHW to density_NKhw; its encoder has `stride`, `multiple` and `reach`.
         windows: the image.
-        shrink: pixels of the image to one of the canvas, along each side.
-        mean_3, std_3: normalisation, on values from 0 to 1.
+        scale: how it becomes what the net sees.
         device: where the net is.
         tile: side of the inner part of a tile at most, in pixels of the canvas.
-        views: 1, 4 or 8 mirrored and turned views, whose mean is taken.
         progress: told of each tile, where there are several.
 
     Returns:
@@ -75,6 +85,7 @@ def density_by_tiles(
         UnreadableImage: a part of the image is damaged.
     """
     net.eval()
+    shrink = scale.shrink
     stride, multiple, reach = (int(getattr(net.encoder, name)) for name in ("stride", "multiple", "reach"))
     canvas_HW = -(-windows.height // shrink), -(-windows.width // shrink)
     rows, columns = (spans(side, tile, multiple, reach) for side in canvas_HW)
@@ -84,8 +95,8 @@ def density_by_tiles(
     with torch.inference_mode():
         for row, column in told.track(pairs, "counting tiles", len(pairs)):
             tile_HWC = read_canvas(windows, shrink, (row.low, row.high), (column.low, column.high))
-            image_NCHW = _batch(tile_HWC, mean_3, std_3).to(device).image_NCHW
-            seen_KHW = _mean_of_views(net, image_NCHW, views)[0].cpu().numpy()
+            image_NCHW = _batch(tile_HWC, scale.mean_3, scale.std_3).to(device).image_NCHW
+            seen_KHW = _mean_of_views(net, image_NCHW, scale.views)[0].cpu().numpy()
             if density_KHW is None:
                 density_KHW = np.zeros((len(seen_KHW), *(-(-side // stride) for side in canvas_HW)), np.float32)
             kept_KHW = density_KHW[:, row.at(stride), column.at(stride)]

@@ -46,7 +46,14 @@ from corpuscle.tasks.zoo import Choices, build_task
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-SAID = ("prepare.size", "prepare.shrink", "epochs", "device", "precision")  # derived values told at the start
+SAID = (
+    "prepare.size",
+    "prepare.shrink",
+    "augment.crop",
+    "epochs",
+    "device",
+    "precision",
+)  # derived values told at the start
 
 
 @dataclass(frozen=True)
@@ -274,11 +281,10 @@ class Training:
         parts = {}
         for part in ("val", "test"):
             places = self.data.places(part)
-            if len(places):
-                show = heatmaps.of(places)
-                parts[part] = predictor.held(self.data.table, self.data.canvases, places, self.call.progress, show)
+            show = heatmaps.of(places)
+            parts[part] = predictor.held(self.data.table, self.data.canvases, places, self.call.progress, show)
         heatmaps.close()
-        calibration = task.calibrate(parts.get("val"))
+        calibration = task.calibrate(parts["val"] if len(parts["val"].table) else None)
         card = save(self.out, self.net, self._card(calibration))
         environment = run_folder.read_json(self.out / run_folder.ENVIRONMENT)
         environment["seconds"] = round(self.state.seconds + time.perf_counter() - self.clock, 1)

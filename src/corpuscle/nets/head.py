@@ -64,9 +64,6 @@ class Share(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * self.share
 
-    def extra_repr(self) -> str:
-        return f"{self.share}"
-
 
 def density(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
     """A 1x1 convolution from features_NChw to density_NKhw, whose sum over hw is the count.
@@ -76,7 +73,7 @@ def density(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
     """
     last = nn.Conv2d(num_features, num_outputs, 1)
     nn.init.normal_(last.weight, std=0.01)
-    nn.init.zeros_(last.bias)
+    nn.init.zeros_(last.get_parameter("bias"))
     return Head(nn.Dropout2d(plan.dropout), last, Share(plan.stride**2 / PIXELS_AN_OBJECT))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from corpuscle.nets.head import Head
@@ -34,12 +36,12 @@ class Net(nn.Module):
     @property
     def stride(self) -> int:
         """Pixels of the image to one of the map."""
-        return int(self.encoder.stride) if self.gives_maps else 1
+        return cast(int, self.encoder.stride) if self.gives_maps else 1
 
     @property
     def multiple(self) -> int:
         """Height and width of an image must be a multiple of it."""
-        return int(self.encoder.multiple) if self.gives_maps else 1
+        return cast(int, self.encoder.multiple) if self.gives_maps else 1
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
         return self.head(self.encoder(image_NCHW))

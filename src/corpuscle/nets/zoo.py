@@ -128,7 +128,7 @@ def build(plan: NetPlan, num_outputs: int, size: int) -> Net:
     check_plan(plan)
     encoder: nn.Module
     if not is_timms(plan.model):
-        ours = {**ENCODERS, **MAPPERS}[plan.model](plan)
+        ours: ResNet | UNet = (ENCODERS.get(plan.model) or MAPPERS[plan.model])(plan)
         encoder, num_features = ours, ours.num_features
     else:
         encoder = timm_encoder.build(plan.model, size)

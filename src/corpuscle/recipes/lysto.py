@@ -10,7 +10,7 @@ from corpuscle.nets.zoo import NetPlan
 
 
 def lysto() -> Experiment:
-    """Pretrained ResNet-50, five hidden layers of twice its features' width with dropout 0.5, one number out; 20 epochs.
+    """Pretrained ResNet-50, five hidden layers of twice its features' width, dropout 0.5, one number out; 20 epochs.
 
     Turned by quarters and mirrored alone: that leaves every cell in the patch, and its count true.
     """

@@ -20,6 +20,7 @@ MOST_POINTS = 1200  # images of a scatter; more are drawn from at random
 MOST_BARS = 100  # images of the interval figure
 SKEWED = 8  # times the median that the largest count is, from where on the scale is by square roots
 ROOT_TICKS = (0, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000)
+TICK_GAP = 0.1  # least distance of two ticks, as a share of the axis
 PARTS = {"training": (TRAIN, "-"), "validation": (VAL, DASHES[1]), "test": (LIGHT["series-2"], DASHES[2])}
 
 
@@ -196,9 +197,10 @@ def _count_scale(axes: Axes, true_N: np.ndarray, most: float, which: str) -> Non
         axis = axes.xaxis if name == "x" else axes.yaxis
         if _is_skewed(true_N):
             (axes.set_xscale if name == "x" else axes.set_yscale)("function", functions=(_root, np.square))
-            ticks = [tick for tick in ROOT_TICKS if tick <= most]
-            while len(ticks) > 6:
-                ticks = [ticks[0], *ticks[2::2]] if len(ticks) % 2 else [ticks[0], *ticks[1::2]]
+            ticks: list[int] = []
+            for tick in (tick for tick in ROOT_TICKS if tick <= most):
+                if not ticks or math.sqrt(tick) - math.sqrt(ticks[-1]) > TICK_GAP * math.sqrt(most):
+                    ticks.append(tick)
             axis.set_major_locator(FixedLocator(ticks))
         else:
             axis.set_major_locator(MaxNLocator(5, integer=True))
@@ -215,12 +217,13 @@ def _root(value_N: np.ndarray) -> np.ndarray:
 
 
 def _edges(true_N: np.ndarray) -> np.ndarray:
-    """Edges of at most 20 bins at half numbers, even on the scale they are drawn in."""
+    """Edges of bins at half numbers, at most 20 and fewer for few images, even on the scale they are drawn in."""
+    most_bins = min(20, max(6, round(2 * math.sqrt(len(true_N)))))
     least, most = (0.0 if _is_skewed(true_N) else float(true_N.min())), float(true_N.max())
     if _is_skewed(true_N):
-        edges = np.square(np.linspace(0, math.sqrt(most + 1), 17)).round() - 0.5
+        edges = np.square(np.linspace(0, math.sqrt(most + 1), most_bins + 1)).round() - 0.5
         return np.unique(np.maximum(edges, 0.0))
-    step = max(1, math.ceil((most - least + 1) / 20))
+    step = max(1, math.ceil((most - least + 1) / most_bins))
     return np.arange(least - 0.5, most + 0.5 + step, step)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,32 +81,21 @@ def true_counts(
     """Kind to part to the true counts of its images: from the samples where they hold them, else from the predictions.
 
     Args:
-        samples: with a column `counts` (the kinds' numbers in their order, as text) or a column `count_<kind>` each.
-        predictions: with a column `true_<kind>` each.
+        samples: every image, with a column `true_<kind>` each.
+        predictions: the images that were held out, likewise.
         kinds: in their order.
     """
-    frame, column = predictions, "true_{}"
-    if samples is not None and "counts" in samples.columns:
-        frame, column = _spelled_out(samples, kinds), "count_{}"
-    elif samples is not None and all(f"count_{kind}" in samples.columns for kind in kinds):
-        frame, column = samples, "count_{}"
+    frame = predictions
+    if samples is not None and all(f"true_{kind}" in samples.columns for kind in kinds):
+        frame = samples
     if frame is None or "split" not in frame.columns:
         return {}
     found: dict[str, dict[str, np.ndarray]] = {}
     for kind in kinds[:MOST_KINDS]:
-        name = column.format(kind)
+        name = f"true_{kind}"
         if name not in frame.columns:
             continue
         numbers = frame.select("split", pl.col(name).cast(pl.Float64, strict=False)).drop_nulls()
         parts = {part: numbers.filter(pl.col("split") == part)[name].to_numpy() for part in ("train", "val", "test")}
         found[kind] = {PART_WORDS[part]: counts for part, counts in parts.items() if len(counts)}
     return {kind: parts for kind, parts in found.items() if parts}
-
-
-def _spelled_out(samples: pl.DataFrame, kinds: Sequence[str]) -> pl.DataFrame:
-    rows = [[float(number) for number in re.findall(r"\d+", text or "")] for text in samples["counts"]]
-    columns: Mapping[str, list[float | None]] = {
-        f"count_{kind}": [row[place] if len(row) == len(kinds) else None for row in rows]
-        for place, kind in enumerate(kinds)
-    }
-    return samples.with_columns(pl.Series(name, values, pl.Float64) for name, values in columns.items())

@@ -17,7 +17,6 @@ from corpuscle.report.pictures_count import MOST_DOTS, Album, furthest_off, leas
 from corpuscle.report.run_data import RunData
 from corpuscle.report.score_words import DRAWN_SCORES, title_of
 from corpuscle.report.style import MARKS
-from corpuscle.report.words_count import noun_of
 
 GRID, ODD, MAPS = 12, 6, 6  # pictures of the sample, of each of the worst and the widest, and with their density
 LEAST_DRAWN = -1.0  # R² has no lower end; below this it would press the other scores together
@@ -55,7 +54,6 @@ def content(run: RunData, read: Read) -> dict[str, Any]:
     images = {split: _images(counts, split) for split in ("train", "val", "test")}
     colours = figures_count.evenly_coloured(np.linspace(0, 1, LEGEND))
     return {
-        "noun": noun_of(run.classes),
         "splits": {split: PART_WORDS[split] for split, number in images.items() if number},
         "images": images,
         "held": {kind: {split: _share(one, split) for split in images} for kind, one in counts.items()},

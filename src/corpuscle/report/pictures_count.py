@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -154,26 +153,23 @@ class Album:
         pixel = max(width, height) / SIDE
         return Field(image, uri, width, height, counts, self._marks(image, width * height, pixel), 1.3 * pixel)
 
-    @cached_property
-    def _points(self) -> dict[tuple[str, str, str], pl.DataFrame]:
+    def _dots(self, image: str) -> dict[tuple[object, ...], pl.DataFrame]:
+        """The dots of an image by what they are, true or found, and their kind."""
         points = self.run.points
         if points is None or not {"image", "what", "kind", "x", "y"} <= set(points.columns):
             return {}
-        return {
-            (str(image), str(what), str(kind)): dots
-            for (image, what, kind), dots in points.drop_nulls(["x", "y"]).group_by(
-                "image", "what", "kind", maintain_order=True
-            )
-        }
+        dots = points.filter(pl.col("image") == image, pl.col("x").is_finite(), pl.col("y").is_finite())
+        return dots.partition_by("what", "kind", as_dict=True)
 
     def _marks(self, image: str, area: int, pixel: float) -> tuple[Marks, ...]:
         if not area:
             return ()
+        by_sort = self._dots(image)
         found = [
-            (what, kind, place, self._points[image, what, kind])
+            (what, kind, place, by_sort[what, kind])
             for what in ("true", "found")
             for place, kind in enumerate(self.run.classes)
-            if (image, what, kind) in self._points
+            if (what, kind) in by_sort
         ]
         crowd = max((len(dots) for *_, dots in found), default=1)
         radius = pixel * min(7.0, max(2.6, 0.22 * math.sqrt(area / crowd) / pixel))

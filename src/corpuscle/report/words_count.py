@@ -70,9 +70,9 @@ def _leaning(bias: Score | None) -> str:
 
 
 def promise(run: RunData) -> str:
-    """What the interval of a count is, in words; nothing where no calibration was kept."""
+    """What the interval of a count is, in words."""
     if not run.calibration:
-        return ""
+        return "These counts come without an interval: none was fitted, which takes validation images."
     if not _has_intervals(run):
         return "These counts come without an interval."
     level = percent(_level(run), 0)

@@ -47,7 +47,7 @@ def write_lysto(
         file.create_dataset("y", data=counts_N)
         for name, values in lists.items():
             if values is not None:
-                file.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
+                file.create_dataset(name, data=[str(value) for value in values], dtype=h5py.string_dtype())
 
 
 def _counts(count_N: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from torch import Tensor
 
 from corpuscle.core.errors import CorpuscleError
@@ -24,6 +23,8 @@ from corpuscle.nets.net import Net
 from corpuscle.tasks.task import Calibration, Held, Judging, Watch
 from corpuscle.tasks.zoo import CountPlan
 
+DIGITS = 4  # of a count that is written; more would be the rounding of the machine
+BLOB = 0.25  # deviation of a blob, as a share of the distance of near neighbours
 ALONE = 10.0  # pixels a found dot may lie from a true one where no image holds two
 
 
@@ -47,15 +48,16 @@ class Count:
         """Refuse a table of labels."""
         if not table.counted:
             raise CorpuscleError(
-                f"{table.layout}: expected images with numbers of objects, dots or boxes, these come with a class each; "
-                "leave out --recipe, or name the column of numbers with --set data.count_column=NAME"
+                f"{table.layout}: expected images with numbers of objects, dots or boxes, these come with a class "
+                "each; leave out --recipe, or name the column of numbers with --set data.count_column=NAME"
             )
 
     def targets(self, table: Table, plan: PreparePlan, net: Net) -> Targets:
         """Densities where points are known and the net gives densities, else the counts."""
         if table.points is None or not net.gives_maps:
             return Counts(counts_of(table))
-        return Densities(on_canvas(table, plan.shrink), len(table.classes), net.stride, self.plan.sigma)
+        sigma = self.plan.sigma or BLOB * (near_neighbours(table.points) or ALONE) / plan.shrink
+        return Densities(on_canvas(table, plan.shrink), len(table.classes), net.stride, sigma)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Of densities where there are any, else of counts."""
@@ -104,10 +106,10 @@ class Count:
         """`count_<kind>`, and the ends of its interval: `low_<kind>` and `high_<kind>`, null where there is none."""
         said_NK = said_NK.reshape(-1, len(classes))
         low_NK, high_NK = _intervals(said_NK, classes, calibration)
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for k, kind in enumerate(classes):
             columns |= {f"count_{kind}": said_NK[:, k], f"low_{kind}": low_NK[:, k], f"high_{kind}": high_NK[:, k]}
-        return pl.DataFrame(columns).fill_nan(None)
+        return pl.DataFrame(columns).fill_nan(None).with_columns(pl.all().round(DIGITS))
 
     def predictions(self, held: Held, calibration: Calibration) -> pl.DataFrame:
         """For each kind the true count, the count, and its interval."""

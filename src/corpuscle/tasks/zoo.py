@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 class CountPlan(Settings):
     """How objects are counted."""
 
-    sigma: float = Field(3.0, gt=0, le=50, description="deviation of the blob that a dot becomes, pixels of the canvas")
+    sigma: float = Field(
+        0,
+        ge=0,
+        le=50,
+        description="deviation of the blob that a dot becomes, pixels of the canvas; 0: by near neighbours",
+    )
     level: float = Field(0.9, gt=0.5, lt=1, description="share of the images whose interval should hold their count")
     distance: float = Field(
         0,
@@ -62,7 +68,12 @@ TASKS: dict[str, Callable[[Choices], Task]] = {"classify": _classify, "count": _
 def build_task(name: str, choices: Choices = Choices(CountPlan())) -> Task:  # noqa: B008 (frozen)
     """The task of a name.
 
+    Raises:
+        CorpuscleError: nobody knows it.
+
     >>> build_task("classify").watch.column
     'val_recall'
     """
+    if name not in TASKS:
+        raise CorpuscleError(f"'{name}' is not a task. {nearest(name, TASKS)}; install a Corpuscle that knows it")
     return TASKS[name](choices)

@@ -1,4 +1,4 @@
-"""From an image of dots to where they lie: each blob of pixels that are not black is one dot, at its middle."""
+"""From an image of dots to where they lie: each pixel that is not black, or each blob of them, is one dot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Dots:
 def read_dots(path: Path) -> Dots:
     """Read an image of dots: grey, palette, colour or 1 bit; what is transparent counts as black.
 
-    Pixels that touch by a side or a corner are one dot.
+    Where most dots are a single pixel, each pixel is a dot, and two that touch are two objects. Elsewhere pixels that
+    touch by a side or a corner are one dot, at its middle.
 
     Raises:
         UnreadableImage: it cannot be decoded, was compressed with loss, or is covered by more than dots.
@@ -70,4 +71,6 @@ def _middles(marked_HW: np.ndarray) -> np.ndarray:
     y_P, x_P = np.nonzero(marked_HW)
     number_P = number_HW[y_P, x_P] - 1
     pixels_M = np.bincount(number_P, minlength=many)
+    if many and np.median(pixels_M) == 1:
+        return np.stack([x_P, y_P], axis=1).astype(np.float64)
     return np.stack([np.bincount(number_P, of_P, many) / pixels_M for of_P in (x_P, y_P)], axis=1)

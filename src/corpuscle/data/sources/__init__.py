@@ -30,7 +30,9 @@ def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> T
         CorpuscleError: there is nothing to scan, or its layout cannot be told.
     """
     from corpuscle.data.sources.check import checked  # here, for these load polars and settings must not
+    from corpuscle.data.sources.divided import divided_by
     from corpuscle.data.sources.layouts import LAYOUTS, layout_of
 
     layout = layout_of(path, plan)
-    return checked(LAYOUTS[layout](path, plan), layout, plan, min_classes)
+    table = checked(LAYOUTS[layout](path, plan), layout, plan, min_classes)
+    return divided_by(table, plan.split_file, plan) if plan.split_file else table

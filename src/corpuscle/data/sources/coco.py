@@ -121,10 +121,13 @@ def _size_faults(
 
 def _boxes(held: Mapping[str, Any], images: Mapping[Any, str | None], book: _Notebook) -> list[Box]:
     kinds = {
-        item["id"]: str(item.get("name"))
+        item["id"]: str(item.get("name") or "")
         for item in held["categories"]
         if isinstance(item, dict) and isinstance(item.get("id"), int | str)
     }
+    for number, kind in kinds.items():
+        if not kind:
+            book.fault(f"category {number}", "has no name", "write the name of its class")
     boxes, crowds = [], 0
     for place, item in enumerate(held["annotations"], 1):
         item = item if isinstance(item, dict) else {}

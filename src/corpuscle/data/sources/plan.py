@@ -24,6 +24,9 @@ class SourcePlan(Settings):
     split_column: str = Field(
         "auto", description="column with train, val or test; auto: split, part, subset...; or none"
     )
+    split_file: Path | None = Field(
+        None, description="CSV with the columns image and split (train, val, test) that divides any layout"
+    )
     root: Path | None = Field(None, description="folder the paths of the CSV start from; its own folder unless given")
     image_suffix: str | None = Field(None, description="suffix of images that the CSV names without one, such as .png")
     valid: Path | None = Field(None, description="a separate CSV for validation")
