@@ -86,11 +86,12 @@ def test_the_scale_is_by_roots_where_few_images_hold_most_of_the_objects() -> No
 
 
 def test_the_true_counts_come_from_the_samples_or_else_from_the_predictions() -> None:
-    samples = pl.DataFrame({"split": ["train", "test", "test"], "counts": ["3 4", "[5, 6]", None]})
+    numbers = {"true_a": [3, 5, None], "true_b": [4, 6, None]}
+    samples = pl.DataFrame({"split": ["train", "test", "test"], **numbers})
     found = true_counts(samples, None, ["a", "b"])
     assert {part: list(numbers) for part, numbers in found["b"].items()} == {"training": [4.0], "test": [6.0]}
     predictions = pl.DataFrame({"split": ["val"], "true_a": [2.0]})
-    assert list(true_counts(samples.drop("counts"), predictions, ["a"])["a"]["validation"]) == [2.0]
+    assert list(true_counts(samples.drop("true_a", "true_b"), predictions, ["a"])["a"]["validation"]) == [2.0]
     assert true_counts(None, None, ["a"]) == {}
 
 

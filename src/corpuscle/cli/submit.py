@@ -25,7 +25,7 @@ def submit(
     root: options.Root = None,
     assign: options.Assign = None,
 ) -> None:
-    """Fill the labels or counts of a CSV by prediction, in its own order.
+    """Fill the labels or counts of a CSV, in its own order.
 
     If an image is missing or cannot be read, all such are named and nothing is written.
     """
