@@ -27,6 +27,14 @@ def test_a_finished_run_gives_its_scores_log_and_settings(make_run: MakeRun) -> 
     assert run.settings["fit.batch_size"] == {"value": 64, "from": "flag"}
 
 
+def test_where_the_last_epoch_was_kept_it_is_the_one_that_is_named(make_run: MakeRun) -> None:
+    folder = make_run()
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["settings"]["fit.keep"] = {"value": "last", "from": "recipe count"}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    assert read_run(folder).best_epoch == 12
+
+
 def test_a_run_without_a_test_part_counts_by_its_validation_part(make_run: MakeRun) -> None:
     run = read_run(make_run(parts=("val",)))
     assert run.main_part is not None and run.main_part.words == "validation"

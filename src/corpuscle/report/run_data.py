@@ -65,6 +65,8 @@ class RunData:
         """The epoch whose weights were kept."""
         if self.log is None or "best" not in self.log.columns:
             return None
+        if self.parts and self.settings.get("fit.keep", {}).get("value") == "last":
+            return int(self.log["epoch"][-1])
         best = self.log.filter(pl.col("best"))["epoch"]
         return int(best[-1]) if len(best) else None
 
