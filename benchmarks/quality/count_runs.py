@@ -70,6 +70,7 @@ SETS = {
         target=5.7,
         published="Count-ception 8.8, SAU-Net 5.7",
         slide=r"HE_(\d+)_",
+        settings={"augment.zoom": 0},
     ),
 }
 
