@@ -134,6 +134,10 @@ def test_numbers_alone_teach_a_regression_and_a_density(tmp_path):
         assert (filled["count"] >= 0).all()
     with pytest.raises(CorpuscleError, match=r"expected a run that finds dots for --points, .* says only numbers"):
         api.predict(tmp_path / "lysto", data, points=tmp_path / "points")
+    Image.new("RGB", (40, 80)).save(tmp_path / "tall.png")
+    told = api.predict(tmp_path / "lysto", tmp_path / "tall.png")
+    assert [fault.what for fault in told.faults] == ["is 80 × 40 pixels, the net counts whole images of 40 × 40"]
+    assert api.predict(tmp_path / "count", tmp_path / "tall.png").faults == ()
     comparison = api.compare([tmp_path / "lysto", tmp_path / "count"], out=tmp_path / "comparison")
     assert [one.name for one in comparison.differences] == ["mae"]
 

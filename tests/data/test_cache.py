@@ -264,7 +264,7 @@ def start(folder, seconds):
 
 def test_a_kill_while_filling_leaves_nothing_that_is_used_and_is_cleaned_up_later(folder, kept):
     with start(folder, 0.5) as process:
-        assert process.stdout.readline() == "looking\n"
+        assert process.stdout.readline().startswith("looking")  # two threads may say it in one line
         process.send_signal(signal.SIGKILL)
     left = entries(kept)
     assert len(left) == 1 and left[0].startswith("."), "a half-filled folder under another name"

@@ -31,6 +31,7 @@ from corpuscle.tasks.task import Held, Task
 from corpuscle.tasks.zoo import build_task
 
 AT_ONCE = 32
+OTHER_SIZE = 0.1  # a side may differ by this share from those whose count was learned
 
 Show = Callable[[int, np.ndarray], None]
 
@@ -103,7 +104,7 @@ class Predictor:
         counted = []
         for place in progress.track(places, "counting", len(places)):
             one = self._count(ArrayWindows(canvases[int(place)]), prepared=True)
-            counted.append(one)
+            counted.append(one.without_density())
             if show is not None:
                 show(int(place), one.density_KHW)
         said_NK = np.array([one.count_K for one in counted]).reshape(-1, len(table.classes))
@@ -125,10 +126,27 @@ class Predictor:
         read, prepare = validated(ReadPlan, self.card.read), validated(PreparePlan, self.card.prepare)
         seen = survey_few(paths, read, prepare)
         assert seen.canvases is not None
-        sound = seen.frame["fault"].is_null().to_numpy()
+        frame = self._of_known_size(seen.frame) if self.task.counts_whole_images else seen.frame
+        sound = frame["fault"].is_null().to_numpy()
         said_NK = np.full((len(paths), len(self.card.classes)), np.nan)
         said_NK[sound] = self._numbers(seen.canvases, np.flatnonzero(sound))
-        return Predicted(self._told(paths, said_NK, seen.frame), said_NK, seen.frame)
+        return Predicted(self._told(paths, said_NK, frame), said_NK, frame)
+
+    def _of_known_size(self, seen: pl.DataFrame) -> pl.DataFrame:
+        """What was seen, with a fault where an image is not of a size whose counts were learned."""
+        learned = self.card.trained_on.get("sizes") or {}
+        if not learned.get("min"):
+            return seen
+        (low_H, low_W), (high_H, high_W) = learned["min"], learned["max"]
+        tall = pl.col("height").is_between(low_H * (1 - OTHER_SIZE), high_H * (1 + OTHER_SIZE))
+        wide = pl.col("width").is_between(low_W * (1 - OTHER_SIZE), high_W * (1 + OTHER_SIZE))
+        what = pl.format(f"is {{}} × {{}} pixels, the net counts whole images of {low_H} × {low_W}", "height", "width")
+        remedy = pl.lit("cut it to that size, or train with --recipe count, which counts images of any size")
+        foreign = pl.col("fault").is_null() & ~(tall & wide)
+        return seen.with_columns(
+            fault=pl.when(foreign).then(what).otherwise("fault"),
+            remedy=pl.when(foreign).then(remedy).otherwise("remedy"),
+        )
 
     def _predict_maps(self, paths: Sequence[Path], progress: Progress) -> Predicted:
         read = validated(ReadPlan, self.card.read)

@@ -17,7 +17,7 @@ from corpuscle.core.files import write_json
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
-from corpuscle.data.fingerprint import Normalisation, measure_normalisation
+from corpuscle.data.fingerprint import Normalisation, measure_normalisation, sizes
 from corpuscle.data.loader import Batch, Features, Images, Loader, Order
 from corpuscle.data.targets import Targets
 from corpuscle.engine import run_folder
@@ -309,7 +309,11 @@ class Training:
             std=normal.std,
             views=experiment.score.views,
             calibration=dict(calibration),
-            trained_on={"images": len(self.data.places("train")), "layout": self.data.table.layout},
+            trained_on={
+                "images": len(self.data.places("train")),
+                "layout": self.data.table.layout,
+                "sizes": sizes(self.data.seen),
+            },
         )
 
 

@@ -30,6 +30,7 @@ class Classify:
     """
 
     watch = Watch("val_recall", "max")
+    counts_whole_images = False
 
     def __init__(self, label_smoothing: float = 0.0, weight_K: Tensor | None = None) -> None:
         self.label_smoothing = label_smoothing

@@ -36,6 +36,7 @@ class Count:
     """
 
     watch = Watch("val_mae", "min")
+    counts_whole_images = True  # a number said of an image holds for one of the size that was learned
 
     def __init__(self, plan: CountPlan) -> None:
         self.plan = plan

@@ -63,6 +63,7 @@ class Task(Protocol):
     """What a task promises the engine."""
 
     watch: Watch
+    counts_whole_images: bool
 
     def num_outputs(self, classes: Sequence[str]) -> int:
         """Width of the head."""
