@@ -121,6 +121,7 @@ def test_a_stopped_counting_goes_on_to_the_same_weights(fields, tmp_path):
     assert whole == stopped
 
 
+@pytest.mark.slow
 def test_numbers_alone_teach_a_regression_and_a_density(tmp_path):
     data = patches(tmp_path / "train.h5")
     small = {name: value for name, value in SMALL.items() if name not in ("net.widths", "prepare.shrink")}

@@ -115,6 +115,7 @@ def test_names_from_the_data_are_escaped(make_run: MakeRun) -> None:
     assert "<script>alert(1)</script>" in page.text and "<b>BA_1</b>" in page.text and "my <images>" in page.text
 
 
+@pytest.mark.slow
 def test_headings_go_down_one_step_at_a_time(make_run: MakeRun) -> None:
     levels = [int(tag[1]) for tag in Page(write_report(make_run())).tags if tag in {"h1", "h2", "h3", "h4"}]
     assert levels[0] == 1 and levels.count(1) == 1
@@ -144,6 +145,7 @@ def test_an_evaluation_folder_with_nothing_but_scores_has_a_page(make_run: MakeR
     assert "report of an evaluation" in page.words and "scores" in page.ids and "training" not in page.ids
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_leave_their_names(make_run: MakeRun) -> None:
     folder = make_run()
     shutil.rmtree(folder.parent / "run images")
@@ -151,6 +153,7 @@ def test_images_that_are_gone_leave_their_names(make_run: MakeRun) -> None:
     assert "could not be read again" in page.words and "image not found" in page.words and "細胞" in page.words
 
 
+@pytest.mark.slow
 def test_ten_thousand_predictions_and_a_thousand_faults_stay_under_ten_megabytes(make_run: MakeRun) -> None:
     folder = make_run(scored=10_000)
     fingerprint = json.loads((folder / "fingerprint.json").read_text(encoding="utf-8"))
@@ -162,6 +165,7 @@ def test_ten_thousand_predictions_and_a_thousand_faults_stay_under_ten_megabytes
     assert "And 950 more" in Page(path).words
 
 
+@pytest.mark.slow
 def test_many_classes_and_a_single_epoch_have_a_page(make_run: MakeRun) -> None:
     page = Page(write_report(make_run(classes=[f"class {k}" for k in range(100)], epochs=1, scored=200)))
     assert "12 of 100 classes" in page.words and "for 1 epoch." in page.words

@@ -74,6 +74,7 @@ def test_a_finished_run_has_every_section_figure_and_picture(make_count_run: Mak
     assert "<b> 1" not in page.source and "<script" not in page.source
 
 
+@pytest.mark.slow
 def test_several_kinds_have_a_table_and_a_colour_each(make_count_run: MakeRun) -> None:
     page = Page(write_report(make_count_run(kinds=("<i>red</i>", "true", "white"), images=8)))
     assert "kinds" in page.ids and "<i>red" not in page.source and "<i>red</i>" in page.words
@@ -89,6 +90,7 @@ def test_a_run_without_dots_or_intervals_says_why(make_count_run: MakeRun) -> No
     assert "nan" not in page.words.lower().split()
 
 
+@pytest.mark.slow
 def test_a_kind_without_an_interval_is_named(make_count_run: MakeRun) -> None:
     folder = make_count_run(kinds=("red", "white"), images=6)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -104,12 +106,14 @@ def test_a_run_that_was_never_calibrated_says_so(make_count_run: MakeRun) -> Non
     assert "These counts come without an interval: none was fitted" in Page(write_report(folder)).words
 
 
+@pytest.mark.slow
 def test_coverage_below_the_promise_is_told(make_count_run: MakeRun) -> None:
     folder = make_count_run(images=6)
     set_score(folder, "coverage", value=0.7, low=0.6, high=0.8)
     assert "That is less than the 90 % promised" in Page(write_report(folder)).words
 
 
+@pytest.mark.slow
 def test_a_run_scored_on_validation_only_says_that_it_is_optimistic(make_count_run: MakeRun) -> None:
     page = Page(write_report(make_count_run(parts=("val",), images=6)))
     assert "so they are optimistic" in page.words and "The intervals were fitted on these images too" in page.words
@@ -135,6 +139,7 @@ def test_an_evaluation_with_nothing_but_scores_has_a_page(make_count_run: MakeRu
     assert "report of an evaluation" in page.words and "scores" in page.ids and "pictures" not in page.ids
 
 
+@pytest.mark.slow
 def test_scores_that_are_not_defined_are_told_so(make_count_run: MakeRun) -> None:
     folder = make_count_run(images=6)
     for name in ("mae", "r", "r2", "bias", "kappa", "coverage", "dot_f1"):
@@ -151,6 +156,7 @@ def test_ten_thousand_images_stay_under_ten_megabytes(make_count_run: MakeRun) -
     assert write_report(folder).stat().st_size < 5_000_000
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_leave_their_names_and_numbers(make_count_run: MakeRun) -> None:
     folder = make_count_run(images=6)
     shutil.rmtree(folder.parent / "counts images")
