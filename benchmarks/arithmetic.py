@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from record import Record, arguments
+from record import Record, arguments, measured
 
 if TYPE_CHECKING:
     import torch
@@ -66,9 +66,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
-    record = Record("arithmetic", options)
-    measure(options, record)
-    record.close()
+    measured("arithmetic", options, measure)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from judge import judge, verdict
-from record import Record, Side, arguments, chosen, clean_environment, linked_part, take_turns, workplace
+from record import Record, Side, arguments, chosen, clean_environment, linked_part, measured, take_turns, workplace
 
 from corpuscle import api
 
@@ -50,9 +50,7 @@ def main() -> None:
     parser = arguments(__doc__, data="pbc", size=128, epochs=12, batch=32)
     parser.add_argument("--model", default="resnet18")
     options = parser.parse_args()
-    record = Record("equal_accuracy", options)
-    measure(options, record)
-    record.close()
+    measured("equal_accuracy", options, measure)
 
 
 if __name__ == "__main__":

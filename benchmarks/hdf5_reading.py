@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from PIL import Image
-from record import DATA, Record, arguments, workplace
+from record import Record, arguments, measured, workplace
 
 from corpuscle import api
 from corpuscle.data.cache import survey
@@ -129,8 +129,7 @@ def measure(options: argparse.Namespace, record: Record) -> None:
 
 def main() -> None:
     """Measure once."""
-    parser = arguments(__doc__)
-    parser.add_argument("--data", type=Path, default=DATA / "bone_marrow", help="folder with the fields")
+    parser = arguments(__doc__, data="bone_marrow")
     parser.add_argument("--patches", type=int, default=20_000, help="that are written and read")
     parser.add_argument("--images", type=int, default=96, help="that an epoch is timed on")
     parser.add_argument("--auto-chunks", action="store_true", help="chunks as h5py chooses them, across images")
@@ -140,9 +139,7 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    record = Record("hdf5_reading", options)
-    measure(options, record)
-    record.close()
+    measured("hdf5_reading", options, measure)
 
 
 if __name__ == "__main__":

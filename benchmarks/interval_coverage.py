@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from record import Record, arguments
+from record import Record, arguments, measured
 from scipy import special
 
 from corpuscle.metrics.bootstrap import TAIL, Resamples, _acceleration, resample
@@ -105,9 +105,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="samples a scene")
     parser.add_argument("--resamples", type=int, default=600, help="of each sample")
     options = parser.parse_args()
-    record = Record("interval_coverage", options)
-    measure(options, record)
-    record.close()
+    measured("interval_coverage", options, measure)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from record import Record, arguments, workplace
+from record import Record, arguments, measured, workplace
 
 FLAT = 0.02
 SETTLED = 3  # epochs after which every buffer has been made
@@ -81,9 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.epochs <= SETTLED:
         parser.error(f"--epochs expects more than {SETTLED}")
-    record = Record("memory_flat", options)
-    measure(options, record)
-    record.close()
+    measured("memory_flat", options, measure)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -58,6 +58,27 @@ def arguments(about: str | None, data: str | None = None, **numbers: int) -> arg
     return parser
 
 
+def run_arguments(about: str | None) -> argparse.ArgumentParser:
+    """The same for benchmarks that train on several data sets: where those lie, what is passed on, where runs go."""
+    parser = arguments(about)
+    parser.add_argument("--folder", type=Path, default=DATA, help="holds the data sets")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="passed on")
+    parser.add_argument("--out", type=Path, help="folder for the runs; a temporary one unless named")
+    return parser
+
+
+def run_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What they were told, with a folder for the runs; torch computes with as many threads as were asked for."""
+    options = parser.parse_args()
+    import torch  # not for --help
+
+    torch.set_num_threads(options.threads)
+    options.out = options.out or Path(tempfile.mkdtemp(prefix=f"corpuscle-{Path(sys.argv[0]).stem.replace('_', '-')}-"))
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(f"runs: {options.out}", flush=True)
+    return options
+
+
 def facts(options: argparse.Namespace, load: float) -> Row:
     """Where, with what, when and how a figure was measured."""
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
@@ -100,6 +121,14 @@ class Record:
         print(f"\n{markdown(self.rows)}\n")
         print("\n".join(f"{name}: {value}" for name, value in self.facts.items()))
         print("a quick try: nothing was recorded" if self.quick else f"added to {self.path.relative_to(ROOT)}")
+
+
+def measured(name: str, options: argparse.Namespace, measure: Callable[[argparse.Namespace, Record], None]) -> Record:
+    """The record of a measurement that is done once, after it has been shown."""
+    record = Record(name, options)
+    measure(options, record)
+    record.close()
+    return record
 
 
 def append(path: Path, rows: Sequence[Row]) -> None:

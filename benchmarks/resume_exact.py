@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from record import Record, arguments, clean_environment, workplace
+from record import Record, arguments, clean_environment, measured, workplace
 
 from corpuscle.core.progress import Progress
 
@@ -189,9 +189,7 @@ def main() -> None:
     parser.set_defaults(threads=1)  # tiny nets; the sum over threads is in a fixed order for any number of them
     parser.add_argument("--stops", type=int, default=37)
     options = parser.parse_args()
-    record = Record("resume_exact", options)
-    measure(options, record)
-    record.close()
+    record = measured("resume_exact", options, measure)
     raise SystemExit(record.rows[-1]["bit_equal"] != record.rows[-1]["stops"])
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from record import Record, arguments, clean_environment, spread, workplace
+from record import Record, arguments, clean_environment, measured, spread, workplace
 
 HELP_TARGET, INSPECT_TARGET = 0.3, 5.0
 
@@ -93,9 +93,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=9, help="of each command, after one that is not counted")
     options = parser.parse_args()
-    record = Record("start_up", options)
-    measure(options, record)
-    record.close()
+    measured("start_up", options, measure)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import csv
 import statistics
 from pathlib import Path
 
-from record import Record, Side, arguments, chosen, clean_environment, linked_part, spread, take_turns, workplace
+from record import Record, Row, Side, arguments, chosen, clean_environment, linked_part, spread, take_turns, workplace
 
 TARGETS = {"resnet18": 2.8, "resnet50": 3.2}
 IMAGES = {"resnet18": 160, "resnet50": 64}
@@ -37,31 +37,32 @@ def measure(model: str, options: argparse.Namespace, record: Record) -> None:
             "split.val": 0,
         }
         ours = Side("ours", [place / "data", "--out", place / "run", *chosen(settings)], environment)
-        take_turns((plain, ours), 1 + repeats)
-        wait = data_wait(place / "run")
+        compared = by_turns(plain, ours, repeats)
+        wait = statistics.median(data_waits(place / "run")[1:])
+    told = {"target": TARGETS.get(model, ""), "data_wait": wait, "data_wait_target": 0.1}
+    record.add(model=model, size=size, images=linked, **compared, **told)
+
+
+def by_turns(plain: Side, ours: Side, repeats: int) -> Row:
+    """The seconds of both sides over epochs that they do by turns, after one each that does not count."""
+    take_turns((plain, ours), 1 + repeats)
     ratios = [p["seconds"] / o["seconds"] for p, o in zip(plain.epochs[1:], ours.epochs[1:], strict=True)]
-    record.add(
-        model=model,
-        size=size,
-        images=linked,
-        steps=ours.epochs[-1]["steps"],
-        repeats=repeats,
-        plain_s=plain.seconds(),
-        plain_range=spread([epoch["seconds"] for epoch in plain.epochs[1:]]),
-        ours_s=ours.seconds(),
-        ours_range=spread([epoch["seconds"] for epoch in ours.epochs[1:]]),
-        times_as_fast=plain.seconds() / ours.seconds(),
-        paired_range=spread(ratios),
-        target=TARGETS.get(model, ""),
-        data_wait=wait,
-        data_wait_target=0.1,
-    )
+    return {
+        "steps": ours.epochs[-1]["steps"],
+        "repeats": repeats,
+        "plain_s": plain.seconds(),
+        "plain_range": spread([epoch["seconds"] for epoch in plain.epochs[1:]]),
+        "ours_s": ours.seconds(),
+        "ours_range": spread([epoch["seconds"] for epoch in ours.epochs[1:]]),
+        "times_as_fast": plain.seconds() / ours.seconds(),
+        "paired_range": spread(ratios),
+    }
 
 
-def data_wait(run: Path) -> float:
-    """Median share of an epoch in which our training waited for data, after the first epoch."""
+def data_waits(run: Path) -> list[float]:
+    """Share of each epoch in which our training waited for data."""
     with (run / "log.csv").open(newline="", encoding="utf-8") as file:
-        return statistics.median(float(row["data_wait"]) for row in list(csv.DictReader(file))[1:])
+        return [float(row["data_wait"]) for row in csv.DictReader(file)]
 
 
 def main() -> None:

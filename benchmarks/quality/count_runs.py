@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import polars as pl
 
 sys.path.append(str(Path(__file__).parents[1]))
 from real_runs import mean_and_spread, run_settings, test_score
-from record import DATA, Record, arguments
+from record import Record, run_arguments, run_options
 
 from corpuscle import api
 from corpuscle.core.progress import Progress
@@ -95,14 +94,14 @@ def divide(folder: Path, protocol: Protocol, split: int, by_slide: bool, seed: i
     return pl.DataFrame({"image": images, "split": parts.tolist()}).filter(pl.col("split") != "unused")
 
 
-def train_all(name: str, options: argparse.Namespace, out: Path) -> dict[int, api.Run]:
+def train_all(name: str, options: argparse.Namespace) -> dict[int, api.Run]:
     """The run of every split; finished ones are only read."""
     folder, protocol = options.folder / name, SETS[name]
     if not folder.is_dir():
         raise SystemExit(f"expected the images in {folder}; name their folder with --folder")
     runs = {}
     for split in options.splits:
-        place = out / f"{name}{'-by-slide' * options.by_slide}" / f"split-{split}"
+        place = options.out / f"{name}{'-by-slide' * options.by_slide}" / f"split-{split}"
         place.parent.mkdir(parents=True, exist_ok=True)
         parts = place.with_suffix(".csv")
         divide(folder, protocol, split, options.by_slide, options.seed).write_csv(parts)
@@ -134,23 +133,15 @@ def add_rows(name: str, runs: dict[int, api.Run], options: argparse.Namespace, r
 
 def main() -> None:
     """Train and report."""
-    parser = arguments(__doc__)
-    parser.add_argument("--folder", type=Path, default=DATA, help="holds the data sets")
+    parser = run_arguments(__doc__)
     parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS), help="data sets")
     parser.add_argument("--recipe", default="count")
     parser.add_argument("--splits", nargs="+", type=int, default=list(range(10)))
     parser.add_argument("--by-slide", action="store_true", help="train on whole slides")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="passed on")
-    parser.add_argument("--out", type=Path, help="folder for the runs; a temporary one unless named")
-    options = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(options.threads)
-    out = options.out or Path(tempfile.mkdtemp(prefix="corpuscle-count-runs-"))
-    print(f"runs: {out}", flush=True)
+    options = run_options(parser)
     record = Record("quality_count_runs", options)
     for name in options.data:
-        add_rows(name, train_all(name, options, out), options, record)
+        add_rows(name, train_all(name, options), options, record)
     record.close()
 
 

@@ -14,7 +14,6 @@ import argparse
 import itertools
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ import polars as pl
 from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1]))
-from record import DATA, Record, arguments
+from record import Record, run_arguments, run_options
 
 from corpuscle import api
 from corpuscle.core.progress import Progress
@@ -210,8 +209,7 @@ def _score(found: dict[str, Any]) -> Score:
 
 def main() -> None:
     """Train and report."""
-    parser = arguments(__doc__)
-    parser.add_argument("--folder", type=Path, default=DATA, help="holds the data sets")
+    parser = run_arguments(__doc__)
     parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS), help="data sets")
     parser.add_argument("--ways", nargs="+", default=[], metavar="WORD", help="only those named with such a word")
     parser.add_argument("--seeds", nargs="+", type=int, help="of division and training; --seed alone unless named")
@@ -219,15 +217,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=0, help="side of the regression's canvas; 224 and 299 where 0")
     parser.add_argument("--epochs-regression", type=int, default=0, help="60 on bccd, the recipe's on tiles where 0")
     parser.add_argument("--epochs-density", type=int, default=0, help="the recipe's where 0")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="passed on")
-    parser.add_argument("--out", type=Path, help="folder for the runs; a temporary one unless named")
-    options = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(options.threads)
+    options = run_options(parser)
     options.seeds = options.seeds or [options.seed]
-    options.out = options.out or Path(tempfile.mkdtemp(prefix="corpuscle-count-ways-"))
-    print(f"runs: {options.out}", flush=True)
     record = Record("quality_count_ways", options)
     for name, seed in itertools.product(options.data, options.seeds):
         compare(name, seed, options, record)

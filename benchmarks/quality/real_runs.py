@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import polars as pl
 
 sys.path.append(str(Path(__file__).parents[1]))
-from record import DATA, Record, arguments
+from record import Record, run_arguments, run_options
 
 from corpuscle import api
 from corpuscle.core.progress import Progress
@@ -36,7 +35,7 @@ SETS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_all(name: str, options: argparse.Namespace, out: Path) -> dict[str, api.Run]:
+def train_all(name: str, options: argparse.Namespace) -> dict[str, api.Run]:
     """Every run of one data set, by what tells them apart; finished ones are only read."""
     path = options.folder / name
     if not path.is_dir():
@@ -50,7 +49,7 @@ def train_all(name: str, options: argparse.Namespace, out: Path) -> dict[str, ap
         settings = SETS[name] | {"seed": options.seed} | own | dict(parse_assignment(text) for text in options.set)
         if options.quick:
             settings |= {"epochs": [1], "prepare.size": 32}
-        folder = out / name / word.replace(" ", "-")
+        folder = options.out / name / word.replace(" ", "-")
         progress = Progress(shown=True)
         progress.say(f"== {name}, {word}: {folder}")
         runs[word] = api.train(path, recipe=options.recipe, out=folder, settings=settings, progress=progress)
@@ -117,23 +116,15 @@ def run_settings(run: api.Run) -> dict[str, Any]:
 
 def main() -> None:
     """Train and report."""
-    parser = arguments(__doc__)
-    parser.add_argument("--folder", type=Path, default=DATA, help="holds the data sets")
+    parser = run_arguments(__doc__)
     parser.add_argument("--data", nargs="+", choices=SETS, default=list(SETS), help="data sets")
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=0, help="this many folds in the place of seeds")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="passed on")
-    parser.add_argument("--out", type=Path, help="folder for the runs; a temporary one unless named")
-    options = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(options.threads)
-    out = options.out or Path(tempfile.mkdtemp(prefix="corpuscle-real-runs-"))
-    print(f"runs: {out}", flush=True)
+    options = run_options(parser)
     record = Record("quality_real_runs", options)
     for name in options.data:
-        add_rows(name, train_all(name, options, out), options, record)
+        add_rows(name, train_all(name, options), options, record)
     record.close()
 
 

@@ -123,9 +123,17 @@ def test_the_better_counter_is_told_though_separate_intervals_overlap(counters: 
 
 def test_counters_of_other_images_and_unknown_scores_are_refused(counters: tuple) -> None:
     a_NK, b_NK, true_NK = counters
-    with pytest.raises(CorpuscleError, match=r"'maes' is not a score of counts\. Did you mean mae"):
+    with pytest.raises(CorpuscleError, match=r"'maes' is not a score of counts alone\. Did you mean mae"):
         paired_count_difference("maes", *counters)
     with pytest.raises(
         CorpuscleError, match=r"scores need predicted and true counts .*, got \(149, 2\) and \(150, 2\)"
     ):
         paired_count_difference("mae", a_NK, b_NK[1:], true_NK)
+
+
+@pytest.mark.parametrize("name", ["coverage", "width", "dot_f1"])
+def test_scores_of_intervals_and_of_dots_cannot_be_had_from_counts_alone(name: str, counters: tuple) -> None:
+    with pytest.raises(
+        CorpuscleError, match=f"'{name}' is not a score of counts alone. Known: mae, rmse, r, r2, bias, kappa$"
+    ):
+        paired_count_difference(name, *counters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,5 @@ def _answers(predictor: Predictor, predicted: Predicted, sheet: Sheet, plan: Sou
 
 
 def _written(table: pl.DataFrame, out: Path) -> pl.DataFrame:
-    text = io.StringIO()
-    table.write_csv(text)
-    write_text(out, text.getvalue())
+    write_text(out, table.write_csv())
     return table

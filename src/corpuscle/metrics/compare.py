@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -10,9 +11,12 @@ from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.records import Score
 from corpuscle.metrics.bootstrap import group_codes, resample
 from corpuscle.metrics.classification import METRICS, as_score, rests_on
-from corpuscle.metrics.counting import COUNT_METRICS, Counted, Sums, checked_counts, with_total
+from corpuscle.metrics.counted import Counted, checked_counts, with_total
+from corpuscle.metrics.counting import COUNT_METRICS, Sums
 from corpuscle.metrics.counts import Counts
 from corpuscle.metrics.inputs import checked
+
+OF_COUNTS = {name: metric for name, metric in COUNT_METRICS.items() if metric.needs == "counts"}
 
 
 def paired_difference(
@@ -41,16 +45,12 @@ def paired_difference(
             f"both need the same classes, got {came} of them; compare runs trained on the same classes"
         )
     code_N = group_codes(group_N, len(a.target_N))
-    groups = int(code_N.max()) + 1
+    trusted = rests_on(metric, Counts(a, code_N, np.ones((int(code_N.max()) + 1, 1))))
 
-    def statistic(weight_GB: np.ndarray) -> np.ndarray:
-        both = [metric.compute(Counts(one, code_N, weight_GB)) for one in (a, b)]
-        return (both[0] - both[1])[None]
+    def scores(weight_GB: np.ndarray) -> list[np.ndarray]:
+        return [metric.compute(Counts(part, code_N, weight_GB)) for part in (a, b)]
 
-    drawn = resample(statistic, groups, seed=seed, resamples=resamples)
-    trusted = rests_on(metric, Counts(a, code_N, np.ones((groups, 1))))
-    found = drawn.interval(0, trusted, (-np.inf, np.inf))
-    return as_score(drawn.value_S[0], found, len(a.target_N), groups, metric.direction)
+    return _difference(scores, code_N, trusted, metric.direction, seed, resamples)
 
 
 def paired_count_difference(
@@ -65,20 +65,36 @@ def paired_count_difference(
     """The same of two counters, judged by the total over kinds.
 
     Raises:
-        CorpuscleError: an unknown score, or counts of other images or kinds.
+        CorpuscleError: a score that is unknown or judges intervals or dots, or counts of other images or kinds.
     """
-    if name not in COUNT_METRICS:
-        raise CorpuscleError(f"'{name}' is not a score of counts. {nearest(name, COUNT_METRICS)}")
-    metric = COUNT_METRICS[name]
+    if name not in OF_COUNTS:
+        raise CorpuscleError(f"'{name}' is not a score of counts alone. {nearest(name, OF_COUNTS)}")
+    metric = OF_COUNTS[name]
     kinds = true_NK.shape[1]
     parts = [with_total(checked_counts(Counted(count_NK, true_NK), kinds)) for count_NK in (count_a_NK, count_b_NK)]
     code_N = group_codes(group_N, len(true_NK))
+
+    def scores(weight_GB: np.ndarray) -> list[np.ndarray]:
+        return [metric.compute(Sums(part, code_N, weight_GB))[0] for part in parts]
+
+    return _difference(scores, code_N, int(code_N.max()) + 1, metric.direction, seed, resamples)
+
+
+def _difference(
+    scores: Callable[[np.ndarray], Sequence[np.ndarray]],
+    code_N: np.ndarray,
+    trusted: int,
+    direction: Literal["max", "min"],
+    seed: int,
+    resamples: int,
+) -> Score:
+    """The first of two scores_B less the second, from weight_GB; the interval rests on `trusted` groups."""
     groups = int(code_N.max()) + 1
 
     def statistic(weight_GB: np.ndarray) -> np.ndarray:
-        both = [metric.compute(Sums(part, code_N, weight_GB))[0] for part in parts]
-        return (both[0] - both[1])[None]
+        a_B, b_B = scores(weight_GB)
+        return (a_B - b_B)[None]
 
     drawn = resample(statistic, groups, seed=seed, resamples=resamples)
-    found = drawn.interval(0, groups, (-np.inf, np.inf))
-    return as_score(drawn.value_S[0], found, len(true_NK), groups, metric.direction)
+    found = drawn.interval(0, trusted, (-np.inf, np.inf))
+    return as_score(drawn.value_S[0], found, len(code_N), groups, direction)
