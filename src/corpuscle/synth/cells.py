@@ -164,8 +164,34 @@ def draw_cell(kind: str, size: int, rng: np.random.Generator, slide: Slide | Non
     if size < 16:
         raise CorpuscleError(f"a cell needs at least 16 pixels a side, {size} came; give a larger size")
     slide = slide or draw_slide(rng)
-    look = LOOKS[kind]
     grid = field(size)
+    outline = _outlined(kind, grid, rng)
+    inside_HW = coverage(outline.cell_HW, grid, 0.3)
+    around_SHW = draw_smear(grid, outline.away, slide, rng)
+    dye_SHW = around_SHW * (1 - inside_HW) + inside_HW * _stained(LOOKS[kind], grid, outline, rng)
+    mask_HW = np.where(outline.nucleus_HW > 0, 255, np.where(outline.cell_HW > 0, 128, 0)).astype(np.uint8)
+    return Cell(develop(dye_SHW, slide, rng), mask_HW, kind)
+
+
+def draw_dye(kind: str, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The dye of one white cell with nothing around it, dye_SHW, and its share of each pixel, inside_HW."""
+    grid = field(size)
+    outline = _outlined(kind, grid, rng)
+    inside_HW = coverage(outline.cell_HW, grid, 0.3)
+    return inside_HW * _stained(LOOKS[kind], grid, outline, rng), inside_HW
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """Distances in microns to the edges of a cell and of its nucleus, and the place it takes: x, y and radius."""
+
+    cell_HW: np.ndarray
+    nucleus_HW: np.ndarray
+    away: tuple[float, float, float]
+
+
+def _outlined(kind: str, grid: Grid, rng: np.random.Generator) -> _Outline:
+    look = LOOKS[kind]
     radius = _pick(look.diameter, rng) / 2
     x, y = np.clip(rng.normal(0, 0.8, 2), -1, 1) * (FIELD_UM / 2 - 2 - radius)
     local = grid.moved(x, y, rng.uniform(0, 2 * np.pi))
@@ -175,19 +201,12 @@ def draw_cell(kind: str, size: int, rng: np.random.Generator, slide: Slide | Non
     cell_HW = ellipse(outline, (0, 0), (radius, radius * rng.uniform(0.88, 1.0)))
     cell_HW = np.minimum(cell_HW, ellipse(grid, (0, 0), (MOST_UM, MOST_UM)))
     nucleus_HW = NUCLEI[kind](local.warped(rng, 2.5, 0.18), radius, rng)
-    nucleus_HW = np.minimum(nucleus_HW, cell_HW - 0.2)
-
-    inside_HW = coverage(cell_HW, grid, 0.3)
-    around_SHW = draw_smear(grid, (x, y, radius), slide, rng)
-    dye_SHW = around_SHW * (1 - inside_HW) + inside_HW * _stained(look, grid, cell_HW, nucleus_HW, rng)
-    mask_HW = np.where(nucleus_HW > 0, 255, np.where(cell_HW > 0, 128, 0)).astype(np.uint8)
-    return Cell(develop(dye_SHW, slide, rng), mask_HW, kind)
+    return _Outline(cell_HW, np.minimum(nucleus_HW, cell_HW - 0.2), (x, y, radius))
 
 
-def _stained(
-    look: Look, grid: Grid, cell_HW: np.ndarray, nucleus_HW: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _stained(look: Look, grid: Grid, outline: _Outline, rng: np.random.Generator) -> np.ndarray:
     """Dye of a cell of which the distances to its edge and to its nucleus are known; dye_SHW."""
+    cell_HW, nucleus_HW = outline.cell_HW, outline.nucleus_HW
     size = len(cell_HW)
     in_nucleus_HW = coverage(nucleus_HW, grid, 0.3)
     dye_SHW = _cytoplasm(look, cell_HW, nucleus_HW, rng) * (1 - in_nucleus_HW)
