@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from corpuscle.core.errors import DataFault
+from corpuscle.data.masks import read_mask
 from corpuscle.data.readers.read import exists, read_pixels
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.sources.layouts import LAYOUTS
@@ -95,6 +96,24 @@ COUNTED: dict[str, tuple[tuple[str, ...], dict[str, str | bytes]]] = {
 }
 
 
+def mask_of(kind: int) -> bytes:
+    """A PNG of 20 x 10 pixels of background and of one class."""
+    pixels_HW = np.zeros((10, 20), np.uint8)
+    pixels_HW[2:5, 2:9] = kind
+    file = io.BytesIO()
+    Image.fromarray(pixels_HW).save(file, "PNG")
+    return file.getvalue()
+
+
+TWO_FOLDERS = {f"{folder}/{n}.png": mask_of(n) for folder in ("images", "masks") for n in (10, 9)}
+SEGMENTED: dict[str, dict[str, str | bytes]] = {
+    "two folders": TWO_FOLDERS,
+    "parts of two folders": {f"{part}/{name}": TWO_FOLDERS[name] for part in ("train", "test") for name in TWO_FOLDERS},
+    "side by side": {f"{n}{end}.png": mask_of(n) for end in ("", "_mask") for n in (10, 9)},
+    "a CSV": {"t.csv": "image,mask\nimages/9.png,masks/9.png\nimages/10.png,masks/10.png\n", **TWO_FOLDERS},
+}  # all of them "images and masks"
+
+
 def written(root: Path, content: dict[str, str | bytes]) -> Path:
     """The files of an example on disk."""
     for name, text in content.items():
@@ -104,7 +123,9 @@ def written(root: Path, content: dict[str, str | bytes]) -> Path:
 
 
 def test_every_layout_has_an_example():
-    assert set(EXAMPLES) | set(COUNTED) == set(LAYOUTS), "add an example of it so that its contract is tested"
+    assert set(EXAMPLES) | set(COUNTED) | {"images and masks"} == set(LAYOUTS), (
+        "add an example of it so that its contract is tested"
+    )
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -228,3 +249,52 @@ def test_every_layout_of_counts_decodes_images_of_dots_and_no_others(place, monk
 def test_every_layout_of_counts_says_all_that_is_wrong_of_its_kinds(counted, place):
     with pytest.raises(DataFault, match=r"data\.kinds: 'nobody' is none of the . kinds of this data set"):
         scan(place, SourcePlan(kinds=("nobody",)))
+
+
+# ----------------------------------------------------------------------------------------------- of images and masks
+
+
+@pytest.fixture(params=SEGMENTED)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An example of each kind of images and masks on disk."""
+    return written(tmp_path, SEGMENTED[request.param])
+
+
+def test_every_kind_of_masks_is_recognised_and_gives_the_same_rows_twice_sorted_by_path(folder):
+    table, again = scan(folder), scan(folder)
+    assert (table.layout, table.classes) == ("images and masks", ("background", "value 9", "value 10"))
+    assert table.segmented and table.legend is not None and table.classes == table.legend.classes
+    assert table.frame.equals(again.frame) and table.frame["image"].is_unique().all()
+    assert table.frame["image"].is_sorted()
+
+
+def test_every_kind_of_masks_gives_the_columns_of_the_table(folder):
+    frame = scan(folder).frame
+    assert frame.schema == COLUMNS | {"mask": pl.String}
+    assert frame.filter(pl.col("mask").is_null() != (pl.col("split").fill_null("") == "unlabelled")).is_empty()
+    assert frame["source"].null_count() == 0 and len(frame) in (2, 4)
+
+
+def test_every_kind_of_masks_names_images_and_masks_that_can_be_read(folder):
+    table = scan(folder)
+    for image, mask in table.frame.select("image", "mask").iter_rows():
+        assert read_pixels(table.path_of(image)).array_HWC.shape[:2] == (10, 20)
+        mask_HW = read_mask(table.path_of(mask), table.legend)
+        assert (mask_HW > 0).sum() == 21 and table.classes[mask_HW.max()] == f"value {Path(image).stem}"
+
+
+def test_every_kind_of_masks_decodes_masks_and_no_image(folder, monkeypatch):
+    decoded: list[str] = []
+    load = ImageFile.ImageFile.load
+
+    def noted(self: ImageFile.ImageFile) -> object:
+        if self.fp is not None:
+            decoded.append(str(self.fp.name))
+        return load(self)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    table = scan(folder)
+    assert set(decoded) == {str(table.path_of(mask)) for mask in table.frame["mask"]}
+    decoded.clear()
+    scan(folder, SourcePlan(legend={"0": "background", "9": "a", "10": "b"}))
+    assert decoded == []

@@ -94,3 +94,26 @@ def test_a_kind_that_no_image_holds_is_no_fault_of_the_images():
     check_faults(table, findings, GuardPlan(max_faulty=0.5))
     with pytest.raises(DataFault, match="1 of 3 images: cannot be read, more than the 10 %"):
         check_faults(table, findings, GuardPlan(max_faulty=0.1))
+
+
+def with_masks(pixels, faults):
+    """A table of masks and what was seen of it."""
+    names = [f"{n}.png" for n in range(len(pixels))]
+    rows = [(name, None, None, None, "x", None) for name in names]
+    frame = pl.DataFrame(rows, schema=COLUMNS, orient="row").with_columns(mask=pl.col("image"))
+    seen = pl.DataFrame({"content": names, "fault": faults, "remedy": faults, "pixels": pixels}).cast(
+        {"fault": pl.String, "remedy": pl.String, "pixels": pl.List(pl.Int64)}
+    )
+    return Table(frame, Path("/d"), ("background", "a", "b"), "images and masks"), seen
+
+
+def test_masks_that_show_nothing_are_found_and_refused_where_all_of_them_do():
+    table, seen = with_masks([[9, 0, 0], [8, 0, 1], None], [None, None, "bad"])
+    findings = audit(table, seen)
+    assert findings.empty == ("0.png",) and findings.sound.to_list() == [True, True, False]
+    check_faults(table, findings, GuardPlan(max_faulty=0.5))
+    with pytest.raises(DataFault, match=r"1 of 3 images: cannot be used, more than the 1 % a run goes on without"):
+        check_faults(table, findings, GuardPlan())
+    table, seen = with_masks([[9, 0, 0], [9, 0, 0], None], [None, None, "bad"])
+    with pytest.raises(DataFault, match=r"the masks: of 2 images are background all over; mark a or b, or mend the"):
+        check_faults(table, audit(table, seen), GuardPlan(max_faulty=0.5))

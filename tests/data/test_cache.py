@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import polars as pl
 import pytest
@@ -347,3 +348,21 @@ def test_beyond_the_limit_the_longest_unused_goes_first(folder, kept, monkeypatc
     survey_of(folder)
     assert made[1] not in entries(kept)
     assert {made[0], made[2]} <= set(entries(kept)) and len(entries(kept)) == 3
+
+
+@pytest.mark.parametrize("plan", [KEEP, PreparePlan(fit="keep", shrink=1), SMALL])
+def test_the_room_that_is_reserved_is_what_the_canvases_take(sizes, kept, plan, monkeypatch):
+    reserved = []
+    monkeypatch.setattr(cache, "_make_room", lambda folder, need: reserved.append(need))
+    (sizes / "a" / "3.png").unlink()  # no image
+    survey_of(sizes, plan)
+    assert reserved == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]
+
+
+def test_the_room_for_images_of_an_hdf5_file_is_reserved_by_its_shape(tmp_path, kept, monkeypatch):
+    with h5py.File(tmp_path / "training.h5", "w") as file:
+        file["x"], file["y"] = np.zeros((5, 10, 21, 3), np.uint8), np.arange(5)
+    reserved = []
+    monkeypatch.setattr(cache, "_make_room", lambda folder, need: reserved.append(need))
+    survey_of(tmp_path / "training.h5", KEEP)
+    assert reserved == [5 * 5 * 11 * 3] == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]

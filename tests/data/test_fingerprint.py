@@ -103,3 +103,20 @@ def test_canvases_of_different_sizes_are_measured_pixel_by_pixel(dtype):
     pixels = np.concatenate([canvas.reshape(-1, 3) for canvas in stored.values()]) / full
     assert np.allclose(measured.mean, pixels.mean(axis=0), atol=1e-6)
     assert np.allclose(measured.std, pixels.std(axis=0), atol=1e-6)
+
+
+def test_pixels_of_masks_are_counted_by_class_and_part():
+    rows = [(f"{n}.png", None, None, part, "s", None) for n, part in enumerate(["train", "train", "val", "unlabelled"])]
+    frame = pl.DataFrame(rows, schema=COLUMNS, orient="row").with_columns(mask=pl.col("image"))
+    pixels = pl.Series("pixels", [[5, 4, 0], [9, 0, 0], [1, 1, 7], None], dtype=pl.List(pl.Int64))
+    table = Table(frame.with_columns(pixels), Path(), ("background", "a", "b"), "images and masks")
+    assert holdings(table) == {
+        "pixels": {
+            "background": {"train": {"images": 2, "pixels": 14}, "val": {"images": 1, "pixels": 1}},
+            "a": {"train": {"images": 1, "pixels": 4}, "val": {"images": 1, "pixels": 1}},
+            "b": {"train": {"images": 0, "pixels": 0}, "val": {"images": 1, "pixels": 7}},
+        }
+    }
+    open_ = table.with_frame(frame.with_columns(pixels, split=pl.lit(None, pl.String)))
+    assert holdings(open_)["pixels"]["a"] == {"all": {"images": 2, "pixels": 5}}
+    assert holdings(table.with_frame(frame)) == {"masks": 4}

@@ -169,3 +169,50 @@ def test_copies_with_different_numbers_are_found(numbers, folder):
     second.write_bytes(first.read_bytes())
     found = look(numbers)
     assert found.lines()[-1].startswith("identical pixels, different labels: ")
+
+
+# --- masks
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Four images with masks: three with a cell, one without."""
+    for number in range(4):
+        for folder in ("images", "masks"):
+            (tmp_path / "pairs" / folder).mkdir(parents=True, exist_ok=True)
+        image_HWC = np.random.default_rng(number).integers(0, 255, (10, 20, 3), np.uint8)
+        mask_HW = np.zeros((10, 20), np.uint8)
+        mask_HW[:5, :number] = 9
+        cv2.imwrite(str(tmp_path / "pairs" / "images" / f"{number}.png"), image_HWC)
+        cv2.imwrite(str(tmp_path / "pairs" / "masks" / f"{number}.png"), mask_HW)
+    return tmp_path / "pairs"
+
+
+def test_masks_are_described_with_their_pixels(pairs):
+    plan = SourcePlan(legend={"0": "background", "9": "cell"})
+    assert describe(scan(pairs, plan)) == "images and masks: 4 images with masks of 2 classes: background, cell"
+    found = inspect(pairs, plan, ReadPlan(), SplitPlan(rare="train"))
+    assert found.clean
+    assert "pixels: background 96.25% in 4 images; cell 3.75% in 3 images" in found.lines()
+    assert "masks without an object: 1 (images/0.png)" in found.lines()
+    content = json.loads(json.dumps(found.as_dict()))
+    assert content["pixels"]["cell"] == {"all": {"images": 3, "pixels": 30}} and content["empty"] == ["images/0.png"]
+    assert inspect(pairs, plan, ReadPlan(), SplitPlan(), pixels=False).as_dict()["masks"] == 4
+
+
+def test_masks_with_a_wrong_legend_are_told_beside_the_sizes_of_their_sound_images(pairs):
+    plan = SourcePlan(legend={"0": "background", "8": "cell"})
+    found = inspect(pairs, plan, ReadPlan(), SplitPlan())
+    assert not found.clean and found.lines()[0] == "sizes (height × width): all 10 × 20"
+    told = "unusable: images/1.png: its mask 1.png: holds 5 pixels of values that the legend does not name (9); add"
+    assert any(line.startswith(told) for line in found.lines())
+
+
+def test_images_without_a_mask_and_labels_are_described(pairs):
+    (pairs / "t.csv").write_text(
+        "image,mask,label,split\nimages/0.png,masks/0.png,x,train\nimages/1.png,masks/1.png,,train\nimages/2.png,,,test\n"
+    )
+    assert describe(scan(pairs / "t.csv")).splitlines()[0] == (
+        "images and masks: 3 images of which 2 have masks of 2 classes: background, object; "
+        "labels of 1 images, 1 different"
+    )

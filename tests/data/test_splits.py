@@ -504,3 +504,47 @@ def test_counts_have_no_divided_folder(tmp_path):
         CorpuscleError, match="expects a class for each image, these come with numbers of objects; write"
     ):
         write_split_folder(table, tmp_path / "out", "link")
+
+
+# --- masks
+
+
+def parts_of(table):
+    return dict(table.frame["split"].value_counts().rows())
+
+
+def masked(labels):
+    """A table of masks whose images have some labels, or none."""
+    table = table_of(cells(labels))
+    return Table(
+        table.frame.with_columns(mask="m/" + pl.col("image")), table.root, ("background", "a"), "images and masks"
+    )
+
+
+def test_images_with_masks_are_divided_without_labels():
+    assert parts_of(split_table(masked([None] * 40), SplitPlan(), 0)) == {"train": 28, "val": 6, "test": 6}
+
+
+def test_labels_of_images_with_masks_balance_the_parts_and_rare_ones_are_no_hindrance():
+    divided = split_table(masked(["x"] * 60 + ["y"] * 20 + ["rare", None]), SplitPlan(), 0)
+    of_y = divided.with_frame(divided.frame.filter(pl.col("label") == "y"))
+    assert parts_of(of_y) == {"train": 14, "val": 3, "test": 3}
+    assert sum(parts_of(divided).values()) == 82
+    alone = split_table(masked(["rare", "x", "x", "x"]), SplitPlan(), 0)
+    assert set(parts_of(alone)) == {"train", "val", "test"}
+
+
+def test_a_csv_of_a_split_keeps_the_masks_and_a_folder_refuses_them(tmp_path):
+    for name in ("i.png", "m.png"):
+        (tmp_path / name).write_bytes(b"")
+    labelled = masked(["x"])
+    frame = labelled.frame.with_columns(image=pl.lit("i.png"), mask=pl.lit("m.png"), split=pl.lit("train"))
+    table = Table(frame, tmp_path, labelled.classes, labelled.layout)
+    write_split_csv(table, tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text() == "image,mask,label,group,split\ni.png,m.png,x,,train\n"
+    write_split_csv(table.with_frame(frame.with_columns(label=pl.lit(None, pl.String))), tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text() == "image,mask,group,split\ni.png,m.png,,train\n"
+    with pytest.raises(
+        CorpuscleError, match="a divided folder expects a class for each image, these have masks; write"
+    ):
+        write_split_folder(table, tmp_path / "out", "copy")

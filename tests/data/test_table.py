@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from corpuscle.core.legend import Legend
 from corpuscle.data.table import COLUMNS, Table
 
 FRAME = pl.DataFrame(
@@ -53,3 +55,16 @@ def test_a_table_of_counts_knows_those_that_were_counted():
     assert table.counted and table.known.to_list() == [True, False, True]
     assert table.truth.to_list() == ["3, 0", None, "0, 0"] and table.truth.name == "label"
     assert table.part("val").counted
+
+
+def test_a_table_of_masks_knows_those_that_have_one_and_can_be_named_instead():
+    legend = Legend(("background", "cell"), {0: 0, 1: 1}, ((0, 0, 0), (9, 9, 9)))
+    masks = pl.Series("mask", ["a_mask.png", None, "c_mask.png"], dtype=pl.String)
+    frame = FRAME.with_columns(masks, label=pl.Series(["10", "9", None], dtype=pl.String))
+    table = replace(TABLE, frame=frame, classes=legend.classes, legend=legend)
+    assert table.segmented and not table.counted and not TABLE.segmented
+    assert table.known.to_list() == [True, False, True]
+    assert table.truth.to_list() == ["10", "9", None]
+    named = table.without_masks()
+    assert (named.segmented, named.classes, named.legend) == (False, ("9", "10"), None)
+    assert named.frame["split"].to_list() == ["train", "val", "unlabelled"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from corpuscle.core.seeds import generator_for
-from corpuscle.data.targets import Counts, Densities, Numbers, Warp
+from corpuscle.data.targets import Counts, Densities, MaskTargets, Numbers, Warp
 from corpuscle.data.transforms import NO_AUGMENT, draw_warp, warp
 
 HW = (46, 60)
@@ -120,3 +120,42 @@ def test_numbers_are_those_of_the_places_whatever_the_warp():
 def test_counts_are_those_of_the_places_a_column_a_kind():
     target_NK = Counts(np.array([[3, 0], [7, 1], [0, 0]])).batch(np.array([1, 1, 0]), ())
     assert target_NK.tolist() == [[7, 1], [7, 1], [3, 0]] and target_NK.dtype == torch.float32
+
+
+# --- masks
+
+
+def spread(mask_HW):
+    """A mask as a picture, a channel a class."""
+    return (mask_HW[..., None] == np.arange(3)).astype(np.uint8) * 255
+
+
+@pytest.fixture
+def blots():
+    """A mask of two kinds of large blots."""
+    y, x = np.mgrid[:46, :60]
+    mask_HW = np.zeros((46, 60), np.uint8)
+    mask_HW[(y - 12) ** 2 + (x - 15) ** 2 < 81] = 1
+    mask_HW[(y - 40) ** 2 + (x - 50) ** 2 < 150] = 2
+    return mask_HW
+
+
+@pytest.mark.parametrize("out_HW", [(46, 60), (96, 96)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mask_goes_through_the_same_warp_as_its_image_beyond_its_border_too(blots, seed, out_HW):
+    plan = NO_AUGMENT.model_copy(update={"rotate": 180, "flip": "both", "zoom": 0.2, "crop": out_HW[0]})
+    matrix_23 = draw_warp(plan, HW, generator_for(seed, "test"))
+    shown_HWC = warp(spread(blots), matrix_23, np.zeros((*out_HW, 3), np.uint8))
+    target = MaskTargets({7: blots}).batch([7], [Warp(matrix_23, HW, out_HW)])
+    assert target.dtype == torch.int64 and target.shape == (1, *out_HW)
+    sure_HW = shown_HWC.max(axis=2) > 250
+    assert 0.5 < sure_HW.mean() < 1 and len(np.unique(shown_HWC.argmax(axis=2)[sure_HW])) == 3
+    assert np.array_equal(target[0].numpy()[sure_HW], shown_HWC.argmax(axis=2)[sure_HW])
+
+
+def test_without_a_warp_a_mask_is_itself_and_beyond_the_canvas_its_mirror_image(blots):
+    identity = np.eye(2, 3)
+    same = MaskTargets([blots, blots]).batch([0, 1], [Warp(identity, HW, HW)] * 2)
+    assert np.array_equal(same.numpy(), [blots, blots])
+    larger = MaskTargets([blots]).batch([0], [Warp(identity, HW, (64, 64))])[0].numpy()
+    assert np.array_equal(larger, np.pad(blots, ((0, 18), (0, 4)), mode="reflect"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -25,16 +26,18 @@ class Audit:
     """The findings, ready to be shown and acted upon.
 
     Attributes:
-        faults: a fault an unreadable image, in the table's order.
+        faults: a fault an image that cannot be used, for itself or its mask, in the table's order.
         copies: images with identical pixels, together.
         disagreeing: those copies whose labels differ.
         sound: the table's rows that can be read, as a mask over its rows.
+        empty: images whose mask is background all over.
     """
 
     faults: tuple[Fault, ...]
     copies: tuple[tuple[str, ...], ...]
     disagreeing: tuple[tuple[str, ...], ...]
     sound: pl.Series
+    empty: tuple[str, ...] = ()
 
 
 def audit(table: Table, seen: pl.DataFrame) -> Audit:
@@ -42,7 +45,7 @@ def audit(table: Table, seen: pl.DataFrame) -> Audit:
 
     Args:
         table: the rows that were surveyed.
-        seen: `Survey.frame`, a row for each of them.
+        seen: `Survey.frame`, a row for each of them; of a table of masks `MaskSurvey.joined`.
     """
     rows = pl.concat([table.frame.select("image", table.truth), seen], how="horizontal")
     bad = rows.filter(pl.col("fault").is_not_null())
@@ -55,31 +58,45 @@ def audit(table: Table, seen: pl.DataFrame) -> Audit:
         copies=copies.same,
         disagreeing=copies.disagreeing,
         sound=seen["fault"].is_null(),
+        empty=_empty(sound) if table.segmented else (),
     )
 
 
 def check_faults(table: Table, findings: Audit, plan: GuardPlan) -> None:
-    """Refuse data with too many unreadable images, or a class left without one.
+    """Refuse data with too many unreadable images, or a class left without one, or masks that show nothing.
 
     Raises:
         DataFault: names them all.
     """
     total, bad = len(table.frame), len(findings.faults)
+    read = "used" if table.segmented else "read"
     if bad == total:
         first = findings.faults[0]
         raise CorpuscleError(
-            f"none of the {total} images can be read (first: {first.where}: {first.what}); {first.remedy}"
+            f"none of the {total} images can be {read} (first: {first.where}: {first.what}); {first.remedy}"
         )
     if bad > plan.max_faulty * total:
         summary = Fault(
             f"{bad} of {total} images",
-            f"cannot be read, more than the {plan.max_faulty * 100:g} % a run goes on without",
+            f"cannot be {read}, more than the {plan.max_faulty * 100:g} % a run goes on without",
             f"mend or remove them, or pass --set guard.max_faulty={-(-bad * 100 // total) / 100:g}",
         )
         raise DataFault([summary, *findings.faults])
-    if table.counted:
+    if table.segmented and len(findings.empty) == (table.known & findings.sound).sum():
+        what = f"of {len(findings.empty)} images are background all over"
+        raise DataFault([Fault("the masks", what, f"mark {_listed(table.classes[1:])}, or mend the legend")])
+    if table.counted or table.segmented:
         return
     labelled = table.frame.filter(findings.sound)["label"].drop_nulls().unique().to_list()
     lost = [name for name in table.classes if name not in labelled]
     if lost:
         raise DataFault([Fault(f"class {name}", "none of its images can be read", "mend its images") for name in lost])
+
+
+def _empty(rows: pl.DataFrame) -> tuple[str, ...]:
+    """The images whose mask shows no class but the background."""
+    return tuple(rows.filter(pl.col("pixels").list.slice(1).list.sum() == 0)["image"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

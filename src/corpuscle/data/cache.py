@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import shutil
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -28,15 +29,26 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of, sync
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.prepare import PreparePlan, prepare
-from corpuscle.data.readers.image import ReadPlan
-from corpuscle.data.readers.read import content_digest, read_pixels
+from corpuscle.data.readers.hdf5 import IMAGES, contents_of, is_hdf5
+from corpuscle.data.readers.image import ReadPlan, size_of
+from corpuscle.data.readers.read import content_digest, file_of, read_pixels
 from corpuscle.data.table import Table
 
+In = TypeVar("In")
+Out = TypeVar("Out")
 FORMAT = 3  # raise when the same file would give other pixels than before
 ROWS, CANVASES = "rows.parquet", "canvases.raw"
 ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
 SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
 LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
+SCHEMA = {
+    "content": pl.String,
+    "height": pl.Int64,
+    "width": pl.Int64,
+    "mode": pl.String,
+    "fault": pl.String,
+    "remedy": pl.String,
+}  # a row an image
 
 
 class Canvases(Protocol):
@@ -72,16 +84,18 @@ class Mapped:
         path: of the file.
         dtype: of the pixels.
         size_N2: height and width of each canvas, 0 where the image cannot be read.
+        channels: shape of one pixel; empty where it is a single number.
     """
 
     path: Path
     dtype: np.dtype[Any]
     size_N2: np.ndarray
+    channels: tuple[int, ...] = (3,)
 
     def __getitem__(self, place: int) -> np.ndarray:
         height, width = (int(side) for side in self.size_N2[place])
-        start = int(self._start_N[place])
-        return self._flat[start : start + 3 * height * width].reshape(height, width, 3)
+        start, end = (int(at) for at in self._start_N[place : place + 2])
+        return self._flat[start:end].reshape(height, width, *self.channels)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a process that is spawned gets: the place of the pixels, not the pixels."""
@@ -93,7 +107,7 @@ class Mapped:
 
     @cached_property
     def _start_N(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(3 * self.size_N2.prod(axis=1, dtype=np.int64))])
+        return np.concatenate([[0], np.cumsum(math.prod(self.channels) * self.size_N2.prod(axis=1, dtype=np.int64))])
 
 
 class _WiderNeededError(Exception):
@@ -155,26 +169,60 @@ def survey(
         return Survey(_frame(look.row for look in _look_at(paths, read, None, progress)), None, cached=False)
     if not cache:
         return _without_cache(paths, read, preparation, progress)
-    digests = list(progress.track(_in_threads(_digest, paths), "looking for changed files", len(paths)))
-    key = digest_of("\n".join([str(FORMAT), preparation.model_dump_json(), read.model_dump_json(), *digests]).encode())
-    folder = cache_folder() / key
+    settings = [str(FORMAT), preparation.model_dump_json(), read.model_dump_json()]
+    filling = Filling(
+        key=digest_of("\n".join([*settings, *digests_of(paths, progress)]).encode()),
+        looks=partial(_look_at, paths, read, preparation, progress),
+        need=partial(_bytes_of, paths, preparation),
+        schema=SCHEMA,
+    )
+    return kept(filling, "images", progress) or _without_cache(paths, read, preparation, progress)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one image: its row of the survey, and its canvas if one was asked for and it can be read."""
+
+    row: dict[str, Any]
+    canvas_HWC: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What an entry of the cache is made of.
+
+    Attributes:
+        key: name of the entry; the same for the same content.
+        looks: goes over all images once.
+        need: says how many bytes the entry will take, nearly.
+        schema: columns of the rows.
+        channels: shape of one pixel; empty where it is a single number.
+    """
+
+    key: str
+    looks: Callable[[], Iterable[Look]]
+    need: Callable[[], int]
+    schema: Mapping[str, Any]
+    channels: tuple[int, ...] = (3,)
+
+
+def kept(filling: Filling, what: str, progress: Progress) -> Survey | None:
+    """The entry of the cache, filled if it is not there; None where the disk will not have it, which is said."""
+    folder = cache_folder() / filling.key
     try:
         if not (folder / ROWS).is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _make_room(folder.parent, len(paths) * preparation.size**2 * 3)
-            _fill_either(folder, paths, read, preparation, progress)
+            _make_room(folder.parent, filling.need())
+            _fill_either(folder, filling)
         os.utime(folder)
-        return _opened(folder)
+        rows = pl.read_parquet(folder / ROWS)
     except OSError as error:
-        progress.say(f"no cache in {folder.parent} ({error.strerror}); images are decoded each time")
-        return _without_cache(paths, read, preparation, progress)
-
-
-def _opened(folder: Path) -> Survey:
-    rows = pl.read_parquet(folder / ROWS)
+        progress.say(f"no cache in {folder.parent} ({error.strerror}); {what} are decoded each time")
+        return None
     size_N2 = rows.select("canvas_height", "canvas_width").to_numpy()
+    depth = np.dtype(f"uint{rows['depth'][0]}")
     frame = rows.drop("canvas_height", "canvas_width", "depth")
-    return Survey(frame, Mapped(folder / CANVASES, np.dtype(f"uint{rows['depth'][0]}"), size_N2), cached=True)
+    return Survey(frame, Mapped(folder / CANVASES, depth, size_N2, filling.channels), cached=True)
 
 
 def cache_folder() -> Path:
@@ -203,22 +251,19 @@ def _without_cache(paths: Sequence[Path], read: ReadPlan, preparation: PreparePl
     return Survey(_frame(rows), Uncached(paths, read, preparation, widest(depths)), cached=False)
 
 
-def _fill_either(
-    folder: Path, paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan, progress: Progress
-) -> None:
-    looks = partial(_look_at, paths, read, preparation, progress)
+def _fill_either(folder: Path, filling: Filling) -> None:
     try:
-        _fill(folder, looks(), np.dtype(np.uint8))
+        _fill(folder, filling, np.dtype(np.uint8))
     except _WiderNeededError:
-        _fill(folder, looks(), np.dtype(np.uint16))
+        _fill(folder, filling, np.dtype(np.uint16))
 
 
-def _fill(folder: Path, looks: Iterable[Look], dtype: np.dtype[Any]) -> None:
+def _fill(folder: Path, filling: Filling, dtype: np.dtype[Any]) -> None:
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         rows, sizes = [], []
         with (part / CANVASES).open("wb") as file:
-            for look in looks:
+            for look in filling.looks():
                 rows.append(look.row)
                 sizes.append((0, 0) if look.canvas_HWC is None else look.canvas_HWC.shape[:2])
                 if look.canvas_HWC is not None:
@@ -226,7 +271,7 @@ def _fill(folder: Path, looks: Iterable[Look], dtype: np.dtype[Any]) -> None:
             if not file.tell():
                 file.write(bytes(dtype.itemsize))  # a map of nothing cannot be opened
         canvas_sizes = pl.DataFrame(sizes, schema={"canvas_height": pl.Int64, "canvas_width": pl.Int64}, orient="row")
-        frame = pl.concat([_frame(rows), canvas_sizes], how="horizontal")
+        frame = pl.concat([pl.DataFrame(rows, schema=filling.schema), canvas_sizes], how="horizontal")
         frame.with_columns(depth=pl.lit(8 * dtype.itemsize)).write_parquet(part / ROWS)
         sync(part / CANVASES)
         sync(part / ROWS)
@@ -236,19 +281,11 @@ def _fill(folder: Path, looks: Iterable[Look], dtype: np.dtype[Any]) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was seen of one image: its row of the survey, and its canvas if one was asked for and it can be read."""
-
-    row: dict[str, Any]
-    canvas_HWC: np.ndarray | None
-
-
 def _look_at(
     paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan | None, progress: Progress
 ) -> Iterator[Look]:
     look = partial(_look_at_one, read=read, preparation=preparation)
-    yield from progress.track(_in_threads(look, paths), "reading images", len(paths))
+    yield from progress.track(in_threads(look, paths), "reading images", len(paths))
 
 
 def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) -> Look:
@@ -269,16 +306,33 @@ def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) ->
 
 
 def _frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
-    text, number = pl.String, pl.Int64
-    schema = {"content": text, "height": number, "width": number, "mode": text, "fault": text, "remedy": text}
-    return pl.DataFrame(list(rows), schema=schema)
+    return pl.DataFrame(list(rows), schema=SCHEMA)
 
 
-def _digest(path: Path) -> str:
+def _bytes_of(paths: Sequence[Path], preparation: PreparePlan) -> int:
+    """How much room canvases of 8 bits take; of images that keep their size by their headers."""
+    if preparation.fit != "keep":
+        return len(paths) * 3 * preparation.size**2
+    shrink = max(preparation.shrink, 1)
+    images = Counter(file_of(path) for path in paths)
+    sizes = zip(images.values(), in_threads(_size, images), strict=True)
+    return sum(number * 3 * -(-width // shrink) * -(-height // shrink) for number, (width, height) in sizes)
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Width and height of an image, or of each of an HDF5 file."""
     try:
-        return content_digest(path)
-    except OSError as error:
-        return f"unreadable: {error.errno}"
+        if not is_hdf5(file.name):
+            return size_of(file)
+        _, height, width, *_ = contents_of(file).shape[IMAGES]
+        return width, height
+    except (CorpuscleError, KeyError, ValueError):  # takes no room, and is told with its remedy when it is read
+        return 0, 0
+
+
+def digests_of(paths: Sequence[Path], progress: Progress) -> list[str]:
+    """A short name for the bytes that each image comes from."""
+    return list(progress.track(in_threads(content_digest, paths), "looking for changed files", len(paths)))
 
 
 def content_of(array_HWC: np.ndarray) -> str:
@@ -286,10 +340,10 @@ def content_of(array_HWC: np.ndarray) -> str:
     return digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode() + array_HWC.tobytes())
 
 
-def _in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+def in_threads(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """Results in order, a few ahead; decoding and hashing leave the interpreter free, so threads are enough."""
     workers = min(8, os.cpu_count() or 1)
-    waiting: deque[Future[Any]] = deque()
+    waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))

@@ -47,7 +47,7 @@ def measure_normalisation(canvases: Canvases, places: np.ndarray, seed: int) -> 
 
 def sizes(seen: pl.DataFrame) -> dict[str, Any]:
     """Smallest, median and largest height and width, and how many different sizes there are."""
-    sound = seen.filter(pl.col("fault").is_null()).select("height", "width")
+    sound = seen.select("height", "width").drop_nulls()  # an image whose mask alone is at fault has its size
     if sound.is_empty():
         return {"min": None, "median": None, "max": None, "distinct": 0}
     corners: dict[str, Any] = {
@@ -78,8 +78,24 @@ def object_counts(table: Table) -> dict[str, dict[str, dict[str, int]]]:
     }
 
 
+def pixel_counts(table: Table) -> dict[str, dict[str, dict[str, int]]]:
+    """Of each class of the masks, the images that show it and its pixels in each part; of masks that were read."""
+    parts = [part for part in ("train", "val", "test") if (table.frame["split"] == part).any()]
+    frames = {part: table.frame.filter(pl.col("split") == part) for part in parts} or {"all": table.frame}
+    known = {part: frame["pixels"].drop_nulls() for part, frame in frames.items()}
+    return {
+        name: {
+            part: {"images": int((rows.list.get(k) > 0).sum()), "pixels": int(rows.list.get(k).sum())}
+            for part, rows in known.items()
+        }
+        for k, name in enumerate(table.classes)
+    }
+
+
 def holdings(table: Table) -> dict[str, Any]:
-    """What the labelled images hold in each part: `classes`, or for counting `counts`."""
+    """What the labelled images hold in each part: `classes`, for counting `counts`, or `pixels` of their masks."""
+    if table.segmented:
+        return {"pixels": pixel_counts(table)} if "pixels" in table.frame.columns else {"masks": int(table.known.sum())}
     return {"counts": object_counts(table)} if table.counted else {"classes": class_counts(table)}
 
 

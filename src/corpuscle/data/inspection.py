@@ -14,10 +14,13 @@ from corpuscle.data.audit import Audit, audit
 from corpuscle.data.cache import survey
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.leaks import Leak, find_leaks
+from corpuscle.data.masks import survey_masks
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.splits import PARTS, SplitPlan, split_table
 from corpuscle.data.table import Table
+
+SHOWN = 5  # images that a line names
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,12 @@ class Inspection:
         lines += [str(leak) for leak in self.leaks]
         lines += [f"cannot be divided: {fault}" for fault in self.indivisible]
         if found is not None:
-            lines += [f"unreadable: {fault}" for fault in found.faults]
+            if self.table.segmented:
+                lines += _pixels_in_words(self.table)
+            lines += [f"{'unusable' if self.table.segmented else 'unreadable'}: {fault}" for fault in found.faults]
+            if found.empty:
+                shown = ", ".join(found.empty[:SHOWN]) + ", ..." * (len(found.empty) > SHOWN)
+                lines.append(f"masks without an object: {len(found.empty)} ({shown})")
             lines += [f"identical pixels: {', '.join(images)}" for images in found.copies]
             lines += [f"identical pixels, different labels: {', '.join(images)}" for images in found.disagreeing]
         if self.clean:
@@ -78,6 +86,8 @@ class Inspection:
             content["faults"] = [vars(fault) for fault in found.faults]
             content["copies"] = [list(group) for group in found.copies]
             content["disagreeing"] = [list(group) for group in found.disagreeing]
+            if self.table.segmented:
+                content["empty"] = list(found.empty)
         return content
 
 
@@ -105,6 +115,9 @@ def inspect(
     if not pixels:
         return Inspection(table, None, None, find_leaks(table), _indivisible(table, split))
     seen = survey(table, read, None, progress=progress).frame
+    if table.segmented:
+        seen = survey_masks(table, seen, read, None, progress=progress).joined(seen)
+        table = table.with_frame(table.frame.with_columns(seen["pixels"]))
     findings = audit(table, seen)
     sound = table.with_frame(table.frame.filter(findings.sound))
     leaks = find_leaks(table, contents(table, seen))
@@ -122,7 +135,8 @@ def describe(table: Table) -> str:
     frame = table.frame
     given = dict(frame["split"].drop_nulls().value_counts().rows())
     parts = {part: given[part] for part in (*PARTS, "unlabelled") if part in given}
-    lines = [f"{table.layout}: {len(frame)} images {_objects_in_words(table) if table.counted else _classes(table)}"]
+    words = _objects_in_words if table.counted else _masks_in_words if table.segmented else _classes
+    lines = [f"{table.layout}: {len(frame)} images {words(table)}"]
     if parts:
         lines.append("parts as given: " + ", ".join(f"{part} {number}" for part, number in parts.items()))
     groups = frame["group"].drop_nulls().n_unique()
@@ -145,6 +159,27 @@ def _objects_in_words(table: Table) -> str:
         spread = f", {min(numbers)} to {max(numbers)} an image" if numbers else ""
         words.append(f"{kind}: {sum(numbers)}{spread}")
     return f"with {counts.list.sum().sum()} objects ({'; '.join(words)})"
+
+
+def _masks_in_words(table: Table) -> str:
+    labels = table.frame["label"].drop_nulls()
+    named = f"; labels of {len(labels)} images, {labels.n_unique()} different" if len(labels) else ""
+    masks = f"masks of {len(table.classes)} classes: {', '.join(table.classes)}"
+    if table.known.all():
+        return f"with {masks}{named}"
+    return f"of which {table.known.sum()} have {masks}{named}"
+
+
+def _pixels_in_words(table: Table) -> list[str]:
+    """Which share of all pixels each class has, and how many images show it."""
+    counts = table.frame["pixels"].drop_nulls()
+    totals = [int(counts.list.get(k).sum()) for k in range(len(table.classes))]
+    shows = [int((counts.list.get(k) > 0).sum()) for k in range(len(table.classes))]
+    words = [
+        f"{name} {total / max(sum(totals), 1):.2%} in {number} image{'s' * (number != 1)}"
+        for name, total, number in zip(table.classes, totals, shows, strict=True)
+    ]
+    return [f"pixels: {'; '.join(words)}"] if len(counts) else []
 
 
 def _sizes_in_words(seen: pl.DataFrame) -> str:

@@ -128,10 +128,14 @@ def divide_anew(table: Table) -> Table:
 def _strata(table: Table) -> np.ndarray:
     """What each row is stratified by: its label; where objects are counted, how its group ranks by their mean number.
 
+    Where masks are learned a label only balances the parts: a rare one counts with the commonest.
+
     Four ranks, or fewer where there are few groups: each should hold enough groups for ten folds.
     """
     import polars as pl
 
+    if table.segmented:
+        return _balancing(table.frame)
     if not table.counted:
         return table.frame["label"].to_numpy()
     units = table.frame.select(unit=pl.coalesce("group", "image"), number=pl.col("counts").list.sum())
@@ -140,6 +144,17 @@ def _strata(table: Table) -> np.ndarray:
     rank = (pl.int_range(pl.len()) * ranks // pl.len() + 1).cast(pl.String)
     ranked = means.select("unit", stratum=pl.format("counts of rank {} of {}", rank, pl.lit(ranks)))
     return units.join(ranked, on="unit", how="left", maintain_order="left")["stratum"].to_numpy()
+
+
+def _balancing(frame: pl.DataFrame) -> np.ndarray:
+    """Labels that enough groups have, in the place of all others the commonest of them."""
+    import polars as pl
+
+    units = frame.select("label", unit=pl.coalesce("group", "image")).drop_nulls("label").unique()
+    common = units["label"].value_counts(name="groups").filter(pl.col("groups") >= FOR_FOLDS)
+    names = common.sort("groups", "label", descending=[True, False])["label"].to_list() or ["all"]
+    kept = pl.when(pl.col("label").is_in(names)).then("label").otherwise(pl.lit(names[0]))
+    return frame.select(kept).to_series().to_numpy()
 
 
 @dataclass(frozen=True)
@@ -269,8 +284,9 @@ def write_split_csv(table: Table, path: Path) -> None:
     """Write image, label, group and split (and fold) of each row as a CSV that `corpuscle train` reads.
 
     In the place of the label of a table of counts stands the count, or x, y and kind of each point, a row a point; an
-    image without a point has one row without x and y, and one that is unlabelled has none. An image is named relative
-    to the CSV's folder where the data lie below it, and by its whole path elsewhere.
+    image without a point has one row without x and y, and one that is unlabelled has none. A table of masks has the
+    mask's path as well. An image is named relative to the CSV's folder where the data lie below it, and by its whole
+    path elsewhere.
 
     Raises:
         CorpuscleError: the place cannot be written.
@@ -285,6 +301,10 @@ def write_split_csv(table: Table, path: Path) -> None:
         frame, known = frame.filter(table.known).join(table.points, on="image", how="left"), ["x", "y", "kind"]
     elif table.counted:
         frame, known = frame.with_columns(count=pl.col("counts").list.sum()), ["count"]
+    elif table.segmented:
+        masks = [mask if mask is None else (base / mask).as_posix() for mask in frame["mask"]]
+        frame, known = frame.with_columns(pl.Series("mask", masks, pl.String)), ["mask", "label"]
+        known = known[: 1 + frame["label"].is_not_null().any()]
     columns = [name for name in ("named", *known, "group", "split", "fold") if name in frame.columns]
     with whole_file(path) as part:
         frame.select(columns).rename({"named": "image"}).write_csv(part)
@@ -299,13 +319,15 @@ def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) ->
         how: copy the files, or make symbolic links to them.
 
     Raises:
-        CorpuscleError: `out` is not empty or cannot be written, the table has folds or counts, or a class cannot name
-            a folder.
+        CorpuscleError: `out` is not empty or cannot be written, the table has folds, counts or masks, or a class
+            cannot name a folder.
     """
     if table.counted:
         raise CorpuscleError(
             "a divided folder expects a class for each image, these come with numbers of objects; write a CSV instead"
         )
+    if table.segmented:
+        raise CorpuscleError("a divided folder expects a class for each image, these have masks; write a CSV instead")
     if "fold" in table.frame.columns:
         raise CorpuscleError("a divided folder holds one split, this table has one a fold; write it as a CSV instead")
     places = _places(table)

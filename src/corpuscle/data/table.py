@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from corpuscle.core.legend import Legend
+
 COLUMNS = {
     "image": pl.String,
     "label": pl.String,
@@ -19,7 +21,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """One row per image, with a label or, where objects are counted, with their numbers.
+    """One row per image, with a label, with the numbers of its objects where they are counted, or with a mask.
 
     Attributes:
         frame: a row per image, sorted by path, with at least the columns
@@ -30,13 +32,18 @@ class Table:
             `source` (name of the CSV, or of the class folder) and
             `row` (row in the CSV as a spreadsheet counts it: the header is row 1; null for folders);
             a table of counts also has
-            `counts` (how many objects of each class, in the order of `classes`; null where unlabelled).
+            `counts` (how many objects of each class, in the order of `classes`; null where unlabelled);
+            a table of masks also has
+            `mask` (path of the mask, as that of the image; null where unlabelled) and, once the masks have been read,
+            `pixels` (of each class, in the order of `classes`).
         root: folder that the paths start from.
         classes: names of the classes, or of the kinds that are counted, in order; the place of a name is its number.
+            Of masks those of the legend, the background first; `label` may then be the class of the whole image.
         layout: what was found on disk, in words.
         notes: what the user should know of how the data were understood.
         points: where the counted objects lie: `image`, `x`, `y` (pixels of the upright image, the centre of the top
             left one is 0, 0; x to the right) and `kind` (one of the classes); None where only numbers are known.
+        legend: what the values of the masks mean; None where there are none.
     """
 
     frame: pl.DataFrame
@@ -45,6 +52,7 @@ class Table:
     layout: str
     notes: tuple[str, ...] = ()
     points: pl.DataFrame | None = None
+    legend: Legend | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -55,13 +63,18 @@ class Table:
         return "counts" in self.frame.columns
 
     @property
+    def segmented(self) -> bool:
+        """Whether each image has a mask."""
+        return "mask" in self.frame.columns
+
+    @property
     def known(self) -> pl.Series:
-        """Which rows have a label or counts."""
-        return self.frame["counts" if self.counted else "label"].is_not_null()
+        """Which rows have a label, counts or a mask."""
+        return self.frame["counts" if self.counted else "mask" if self.segmented else "label"].is_not_null()
 
     @property
     def truth(self) -> pl.Series:
-        """What is true of each row, in words: its label, or its counts."""
+        """What is true of each row, in words: its label, or its counts; a mask is not in words."""
         if not self.counted:
             return self.frame["label"]
         return self.frame["counts"].cast(pl.List(pl.String)).list.join(", ").rename("label")
@@ -73,6 +86,15 @@ class Table:
     def with_frame(self, frame: pl.DataFrame) -> Table:
         """The same table with other rows or columns; the classes stay."""
         return replace(self, frame=frame)
+
+    def without_masks(self) -> Table:
+        """The same images named by their labels alone, for classifying; those without one are left unlabelled."""
+        from corpuscle.data.sources.rows import in_order  # here, for sources import this module
+
+        kept = [name for name in self.frame.columns if name not in ("mask", "pixels")]
+        unlabelled = pl.when(pl.col("label").is_null()).then(pl.lit("unlabelled")).otherwise("split").alias("split")
+        classes = in_order(self.frame["label"].drop_nulls().unique().to_list())
+        return replace(self, frame=self.frame.select(kept).with_columns(unlabelled), classes=classes, legend=None)
 
     def part(self, split: str | None) -> Table:
         """The rows of one split, `None` for those without one; the classes stay."""

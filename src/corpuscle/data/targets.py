@@ -1,4 +1,4 @@
-"""What the net should say of each image: class numbers, counts, or densities drawn from points after the warp."""
+"""What the net should say of each image: class numbers, counts, or densities and masks that go through its warp."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from corpuscle.data.density import render
-from corpuscle.data.transforms import mirrored, moved
+from corpuscle.data.masks import Masks
+from corpuscle.data.transforms import mirrored, moved, warp_mask
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,22 @@ class Densities:
             seen_M3 = moved(mirrored(point_M3, warp.canvas_HW, warp.reach), warp.matrix_23)
             drawn.append(render(seen_M3, self.num_kinds, warp.out_HW, self.stride, self.sigma))
         return torch.from_numpy(np.stack(drawn))
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """The class of each pixel; a mask goes through the same warp as its image.
+
+    Attributes:
+        masks: mask_HW of each place, of the size of its canvas.
+    """
+
+    masks: Masks
+
+    def batch(self, places: Sequence[int] | np.ndarray, warps: Sequence[Warp]) -> Tensor:
+        """mask_NHW, int64; beyond a canvas lies the mirror image of its mask."""
+        seen = [
+            warp_mask(self.masks[int(place)], warp.matrix_23, warp.out_HW)
+            for place, warp in zip(places, warps, strict=True)
+        ]
+        return torch.from_numpy(np.stack(seen).astype(np.int64))

@@ -111,6 +111,16 @@ def warp(canvas_HWC: np.ndarray, matrix_23: np.ndarray, out_HWC: np.ndarray | No
     return cv2.warpAffine(canvas_HWC, matrix_23, (width, height), out_HWC, flags=flags, borderMode=border)
 
 
+def warp_mask(mask_HW: np.ndarray, matrix_23: np.ndarray, out_HW: tuple[int, int]) -> np.ndarray:
+    """The same warp of a mask: each pixel takes the class of the nearest one."""
+    import cv2
+
+    if mask_HW.shape == out_HW and np.array_equal(matrix_23, np.eye(2, 3)):
+        return mask_HW
+    flags, border = cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101
+    return cv2.warpAffine(mask_HW, matrix_23, out_HW[::-1], flags=flags, borderMode=border)
+
+
 def moved(point_M3: np.ndarray, matrix_23: np.ndarray) -> np.ndarray:
     """Points (x, y, and whatever belongs to them) after a warp."""
     xy_M2 = point_M3[:, :2] @ matrix_23[:, :2].T + matrix_23[:, 2]

@@ -17,13 +17,14 @@ def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> T
     """One row per image of a data set, sorted by path, the same each time.
 
     A data set is a folder per class, train, val and test folders of those, a CSV, or several CSVs; to count, also an
-    HDF5 file, pairs of images and images of dots, or points or boxes beside images. Decodes no image; where the places
-    of objects are known, the headers of images are read to see that these lie inside.
+    HDF5 file, pairs of images and images of dots, or points or boxes beside images; to learn masks, images and masks.
+    Decodes no image; where the places of objects or masks are known, the headers of images are read to see that these
+    lie inside. Masks are decoded where nothing but their values says which classes there are.
 
     Args:
         path: folder, CSV, HDF5 or JSON file.
         plan: what does not show by itself.
-        min_classes: fewer classes are a fault; 1 where a finished model is only judged; not for counts.
+        min_classes: fewer classes are a fault; 1 where a finished model is only judged; not for counts and masks.
 
     Raises:
         DataFault: all faults at once, each with its path or row and its remedy.
@@ -32,7 +33,11 @@ def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> T
     from corpuscle.data.sources.check import checked  # here, for these load polars and settings must not
     from corpuscle.data.sources.divided import divided_by
     from corpuscle.data.sources.layouts import LAYOUTS, layout_of
+    from corpuscle.data.sources.masks import with_masks_beside
 
     layout = layout_of(path, plan)
-    table = checked(LAYOUTS[layout](path, plan), layout, plan, min_classes)
+    found = LAYOUTS[layout](path, plan)
+    if plan.masks == "beside" and not found.segmented:
+        found, layout = with_masks_beside(found, layout), f"{layout}, with masks"
+    table = checked(found, layout, plan, min_classes)
     return divided_by(table, plan.split_file, plan) if plan.split_file else table

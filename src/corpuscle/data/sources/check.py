@@ -9,6 +9,7 @@ from corpuscle.data.sources.counts import checked_counts
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.rows import alike, in_order, named, open_if_all_train, with_groups, without_copies
+from corpuscle.data.sources.segmented import checked_masks
 from corpuscle.data.table import Table
 
 
@@ -21,6 +22,8 @@ def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Ta
     """
     if found.counted:
         return checked_counts(found, layout, plan)
+    if found.segmented:
+        return checked_masks(found, layout, plan)
     notes = list(found.notes)
     faults: list[Fault] = []
     frame = named(found.frame, plan, faults)

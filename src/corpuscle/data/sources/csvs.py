@@ -163,7 +163,7 @@ def find_images(
             f"suffix (row {row}: '{name}' is {image})"
         )
     masks = found.filter("masks", pl.col("image").is_not_null())
-    if len(masks):
+    if len(masks) and plan.masks != "beside":
         notes.append(
             f"{sheet.path.name}: a PNG lies beside {len(masks)} of the images and is taken for their mask "
             f"(first: {masks['image'][0]}); pass --set data.image_suffix=.png if it is the image"

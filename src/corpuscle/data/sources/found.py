@@ -18,7 +18,8 @@ class Found:
 
     Attributes:
         frame: the columns of `Table.frame`, labels and groups as written, an image that was not found is null; where
-            objects are counted and their places are not known also `count`, null where unlabelled.
+            objects are counted and their places are not known also `count`, null where unlabelled; where images have
+            masks also `mask`, null where it was not found or is unlabelled.
         root: folder that the paths start from.
         notes: how the data were understood.
         faults: what is wrong so far.
@@ -38,6 +39,11 @@ class Found:
     def counted(self) -> bool:
         """Whether objects are counted, rather than images named."""
         return self.points is not None or "count" in self.frame.columns
+
+    @property
+    def segmented(self) -> bool:
+        """Whether each image has a mask."""
+        return "mask" in self.frame.columns
 
 
 def points_frame(rows: list[tuple[str | None, float, float, str, str | None]]) -> pl.DataFrame:

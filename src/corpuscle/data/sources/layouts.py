@@ -23,6 +23,7 @@ from corpuscle.data.sources.folders import PARTS, scan_class_folders, scan_split
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.lysto import scan_hdf5
 from corpuscle.data.sources.marks import read_json, scan_geojson, scan_json
+from corpuscle.data.sources.masks import has_masks, is_mask_sheet, scan_masks
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.points import is_points, scan_points
 from corpuscle.data.sources.voc import is_voc, scan_voc
@@ -39,16 +40,18 @@ LAYOUTS: dict[str, Callable[[Path, SourcePlan], Found]] = {
     "images and GeoJSON files of points": scan_geojson,
     "boxes in Pascal VOC": scan_voc,
     "boxes in COCO": scan_coco,
+    "images and masks": scan_masks,
 }
 EXPECTED = (
     "a folder per class, train, val and test folders of those, or a CSV that names images and labels, or, to count, "
-    "an HDF5 file, pairs of images and dots, or points or boxes"
+    "an HDF5 file, pairs of images and dots, or points or boxes, or images and masks"
 )
 WITH_OTHERS = (
     "train, valid and test CSVs",
     "a CSV of points",
     "one HDF5 file",
     "boxes in COCO",
+    "images and masks",
 )  # data.valid, data.test
 
 
@@ -73,6 +76,8 @@ def layout_of(path: Path, plan: SourcePlan) -> str:
 
 def _layout_of_file(path: Path, plan: SourcePlan) -> str:
     if suffix_of(path.name) in TABLE_SUFFIXES:
+        if is_mask_sheet(path, plan):
+            return "images and masks"
         if is_points(path, plan):
             return "a CSV of points"
         return "train, valid and test CSVs" if plan.valid or plan.test else "one CSV"
@@ -92,13 +97,17 @@ def _layout_of_folder(path: Path, plan: SourcePlan) -> str:
         return "boxes in Pascal VOC"
     parts_named = csvs_in(path)
     if "train" in parts_named:
+        if is_mask_sheet(parts_named["train"], plan):
+            return "images and masks"
         return "a CSV of points" if is_points(parts_named["train"], plan) else "train, valid and test CSVs"
+    if has_masks(path, plan):
+        return "images and masks"
     parts = [PARTS.get(name.lower()) for name in inside.folders]
     is_split = "train" in parts or (bool(parts) and all(parts))
     if is_split and any(listing(path / name).folders for name in inside.folders):
         return "train, val and test folders"
     with_images = [name for name in inside.folders if any(map(is_image, files_under(path / name)))]
-    if len(inside.tables) == 1 and (is_split or len(with_images) < 2):
+    if len(inside.tables) == 1 and (is_split or len(with_images) < 2 or plan.masks == "beside"):
         return "a CSV of points" if is_points(path / inside.tables[0], plan) else "one CSV"
     if is_split:
         return "train, val and test folders"

@@ -45,6 +45,15 @@ class SourcePlan(Settings):
         "error", description="what to do with boxes reversed or outside the image"
     )
 
+    masks: Literal["auto", "beside", "none"] = Field(
+        "auto",
+        description="a mask for each image: auto recognises folders of masks, names such as x_mask.png and a column "
+        "mask; beside also takes x.png for the mask of x.bmp, and keeps labels; none passes masks over",
+    )
+    legend: dict[str, str] = Field(
+        {}, description="value in the masks to class, such as 128: cytoplasm or #fbbebe: neutrophil, or to ignore"
+    )
+
     @field_validator("kinds", mode="before")
     @classmethod
     def _one_or_several(cls, kinds: Any) -> Any:

@@ -57,6 +57,8 @@ def without_copies(frame: pl.DataFrame, notes: list[str], faults: list[Fault]) -
     places = pl.format("{} row {}", "source", "row")
     known = "count" if "count" in frame.columns else "label"
     words = {known: "is counted" if known == "count" else "is labelled", "split": "is in the part"}
+    if "mask" in frame.columns:
+        words["mask"] = "has the mask"
     for column, is_what in words.items():
         differ = several.filter(pl.col(column).cast(pl.String).fill_null("").n_unique().over("image") > 1)
         shown = (
