@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import special
 
+from corpuscle.core.legend import IGNORED
+from corpuscle.metrics.areas import AreaSums, areas_of
 from corpuscle.metrics.classification import METRICS, Metric, score
 from corpuscle.metrics.conformal import interval
 from corpuscle.metrics.counted import Counted
@@ -13,9 +15,20 @@ from corpuscle.metrics.counting import COUNT_METRICS, CountMetric, Sums, score_c
 from corpuscle.metrics.counts import Counts
 from corpuscle.metrics.dots import DotCounts
 from corpuscle.metrics.inputs import Scorable
+from corpuscle.metrics.localisation import (
+    LOCALISATION_METRICS,
+    Thresholds,
+    choose_thresholds,
+    locate,
+    score_localisation,
+)
+from corpuscle.metrics.overlap import Overlap, overlap_of
+from corpuscle.metrics.segmentation import MASK_METRICS, MaskMetric, score_masks
 
 every_metric = pytest.mark.parametrize("name", METRICS)
 every_count_metric = pytest.mark.parametrize("name", COUNT_METRICS)
+every_mask_metric = pytest.mark.parametrize("name", MASK_METRICS)
+every_localisation_metric = pytest.mark.parametrize("name", LOCALISATION_METRICS)
 # no prediction is the best or the worst for these two: they judge the intervals
 counts_and_dots = pytest.mark.parametrize("name", [name for name, one in COUNT_METRICS.items() if one.needs != "ends"])
 
@@ -34,7 +47,7 @@ def compute(metric: Metric, part: Scorable, weight: float = 1) -> float:
 
 
 def test_every_score_has_a_title_and_a_meaning_of_its_own() -> None:
-    for metrics in (METRICS, COUNT_METRICS):
+    for metrics in (METRICS, COUNT_METRICS, MASK_METRICS, LOCALISATION_METRICS):
         assert len({metric.title for metric in metrics.values()}) == len(metrics)
         assert all(metric.meaning for metric in metrics.values())
 
@@ -127,3 +140,68 @@ def test_neither_the_order_of_images_nor_all_of_them_twice_changes_a_score(name:
     value = compute_count(COUNT_METRICS[name], counted)
     assert compute_count(COUNT_METRICS[name], moved) == pytest.approx(value, abs=1e-12)
     assert compute_count(COUNT_METRICS[name], counted, weight=2) == pytest.approx(value, abs=1e-12)
+
+
+Masks = list[tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def masks() -> Masks:
+    """True and said masks of four classes: blocks, said a little to the side and with some noise."""
+    random, drawn = np.random.default_rng(0), []
+    for _ in range(40):
+        true_HW = np.kron(random.integers(4, size=(4, 5)), np.ones((5, 5))).astype(np.uint8)
+        noise_HW = np.where(random.random(true_HW.shape) < 0.1, random.integers(4, size=true_HW.shape), true_HW)
+        true_HW[0] = IGNORED
+        drawn.append((true_HW, np.roll(np.minimum(noise_HW, 3), random.integers(2), axis=1).astype(np.uint8)))
+    return drawn
+
+
+def compute_masks(metric: MaskMetric, masks: Masks, weight: float = 1) -> float:
+    part = areas_of([overlap_of(*one, num_classes=4) for one in masks])
+    return float(metric.compute(AreaSums(part, np.arange(len(masks)), np.full((len(masks), 1), weight)))[0])
+
+
+@every_mask_metric
+def test_a_score_of_masks_lies_in_its_bounds_and_in_its_interval(name: str, masks: Masks) -> None:
+    overlaps: list[Overlap] = [overlap_of(*one, num_classes=4) for one in masks]
+    found = score_masks(overlaps, classes="abcd", resamples=200).scores[name]
+    least, greatest = MASK_METRICS[name].bounds
+    assert least <= found.low < found.value < found.high <= greatest
+    assert found.direction == MASK_METRICS[name].direction
+
+
+@every_mask_metric
+def test_perfect_masks_have_the_best_score_and_wrong_ones_are_worse_than_fair_ones(name: str, masks: Masks) -> None:
+    metric = MASK_METRICS[name]
+    true = [np.where(true_HW == IGNORED, 0, true_HW).astype(np.uint8) for true_HW, _ in masks]
+    assert compute_masks(metric, [(one_HW, one_HW) for one_HW in true]) == metric.bounds[1]
+    wrong = compute_masks(metric, [(true_HW, (said_HW + 1) % 4) for true_HW, said_HW in masks])
+    assert wrong < compute_masks(metric, masks)
+
+
+@every_mask_metric
+def test_neither_the_order_of_masks_and_objects_nor_all_of_them_twice_changes_a_score(name: str, masks: Masks) -> None:
+    number = np.arange(256, dtype=np.uint8)
+    number[:4] = [0, 3, 1, 2]  # the background stays where it is
+    moved = [(number[true_HW].T, number[said_HW].T) for true_HW, said_HW in reversed(masks)]
+    value = compute_masks(MASK_METRICS[name], masks)
+    assert compute_masks(MASK_METRICS[name], moved) == pytest.approx(value, abs=1e-12)
+    assert compute_masks(MASK_METRICS[name], masks, weight=2) == pytest.approx(value, abs=1e-12)
+
+
+@every_localisation_metric
+def test_heat_on_the_object_is_best_heat_near_it_fair_and_heat_elsewhere_worst(name: str) -> None:
+    metric, values = LOCALISATION_METRICS[name], []
+    mask_HW = np.zeros((30, 30), dtype=bool)
+    mask_HW[5:17, 6:18] = True
+    for shift in (0, 2, 12):
+        heat_HW = np.roll(mask_HW, shift, axis=1) * 1.0
+        one = locate(heat_HW, mask_HW)
+        thresholds = choose_thresholds([one]) if shift == 0 else Thresholds((0.5, 0.5, 0.5), 0.5)
+        found = score_localisation([one] * 5, thresholds, resamples=20).scores[name]
+        assert metric.bounds[0] <= found.low <= found.value <= found.high <= metric.bounds[1]
+        assert found.direction == metric.direction
+        values.append(found.value)
+    assert values[0] == metric.bounds[1]
+    assert values == sorted(values, reverse=True) and values[2] < values[0]
