@@ -1,4 +1,4 @@
-"""Count and classify what is in medical images: from a folder to a trained model with honest numbers.
+"""Count, classify and segment what is in medical images: from a folder to a trained model with honest numbers.
 
 The verbs of the command line, as functions:
 
@@ -16,9 +16,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from corpuscle.api import Run, compare, demo, evaluate, inspect, predict, report, split, submit, train
+    from corpuscle.api import compare, evaluate, explain, inspect, predict, report, split, submit, train
+    from corpuscle.making import compose, cutouts, demo
+    from corpuscle.run import Run
 
-__all__ = ["Run", "compare", "demo", "evaluate", "inspect", "predict", "report", "split", "submit", "train"]
+__all__ = [
+    "Run",
+    "compare",
+    "compose",
+    "cutouts",
+    "demo",
+    "evaluate",
+    "explain",
+    "inspect",
+    "predict",
+    "report",
+    "split",
+    "submit",
+    "train",
+]
+MAKING = ("compose", "cutouts", "demo")
 
 
 importlib.import_module("corpuscle.report")  # the room takes this name when first imported: now,
@@ -28,7 +45,7 @@ del globals()["report"]  # so that from here on it is the verb's
 def __getattr__(name: str) -> Any:
     """Import the verbs when they are first asked for: torch takes seconds."""
     if name in __all__:
-        from corpuscle import api
+        from corpuscle import api, making
 
-        return getattr(api, name)
+        return getattr(making if name in MAKING else api, name)
     raise AttributeError(f"module 'corpuscle' has no attribute '{name}'")

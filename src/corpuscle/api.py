@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,12 +19,12 @@ from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import resolve
 from corpuscle.data.readers.read import read_pixels
 from corpuscle.engine.experiment import Experiment
+from corpuscle.run import Run
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from corpuscle.data.inspection import Inspection
     from corpuscle.data.table import Table
+    from corpuscle.engine.explain.explain import Explained
     from corpuscle.engine.predict import Predicted, Predictor
     from corpuscle.report.compare import Comparison
 
@@ -34,63 +34,6 @@ Values = Mapping[str, Any]
 
 LOOK = "data.", "read.", "split."  # settings that inspect knows
 USE = "data.", "score.views", "device.name"  # settings that the use of a run knows
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run or evaluation, read from its folder; wherever a run's path is wanted, it stands for it."""
-
-    folder: Path
-
-    def __fspath__(self) -> str:
-        return str(self.folder)
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """Every score of every part with its interval: metrics.json."""
-        from corpuscle.engine.run_folder import METRICS, read_json
-
-        content: dict[str, Any] = read_json(self.folder / METRICS)
-        return content
-
-    @property
-    def scores(self) -> pl.DataFrame:
-        """A row a part and score: part, score, value, low, high, n, groups, direction."""
-        rows = [
-            {"part": part, "score": name, **score}
-            for part, content in self.metrics["parts"].items()
-            for name, score in content["scores"].items()
-        ]
-        return pl.DataFrame(rows)
-
-    @property
-    def log(self) -> pl.DataFrame:
-        """A row an epoch."""
-        return pl.read_csv(self.folder / "log.csv")
-
-    @property
-    def predictions(self) -> pl.DataFrame:
-        """A row an image that was held out."""
-        return pl.read_csv(self.folder / "predictions.csv", infer_schema_length=None)
-
-    @property
-    def points(self) -> pl.DataFrame | None:
-        """A row a dot in these images: image, what (found or true), kind, x, y, score; None where none are found."""
-        path = self.folder / "points.csv"
-        return pl.read_csv(path, infer_schema_length=None) if path.is_file() else None
-
-    @property
-    def figures(self) -> dict[str, Figure]:
-        """The figures of the report, by name."""
-        from corpuscle.report.page import draw
-        from corpuscle.report.run_data import read_run
-
-        return draw(read_run(self.folder))
-
-    @property
-    def report(self) -> Path:
-        """The page to look at."""
-        return self.folder / "report.html"
 
 
 def inspect(
@@ -109,7 +52,7 @@ def inspect(
     """
     from corpuscle.data.inspection import inspect as look
 
-    settled = _settled(Experiment(), settings, *LOOK)
+    settled = settled_from(Experiment(), settings, *LOOK)
     return look(Path(path), settled.data, settled.read, settled.split, pixels, progress)
 
 
@@ -140,7 +83,7 @@ def split(
     from corpuscle.data.leaks import find_leaks, leak_message
     from corpuscle.data.splits import divide_anew, split_table, write_split_csv, write_split_folder
 
-    settled, out = _settled(Experiment(), settings, *LOOK, "seed"), Path(out)
+    settled, out = settled_from(Experiment(), settings, *LOOK, "seed"), Path(out)
     if settled.split.folds and how != "csv":
         raise CorpuscleError(
             "a divided folder holds one split, folds make one a fold; write folds as a CSV, with --as csv"
@@ -239,7 +182,7 @@ def evaluate(
     if path is not None:  # where the run's own images lay says nothing of these
         elsewhere = {"valid": None, "test": None, "root": None}
         trained = trained.model_copy(update={"data": trained.data.model_copy(update=elsewhere)})
-    settled = _settled(trained, settings, "data.", "score.", "guard.", "device.name")
+    settled = settled_from(trained, settings, "data.", "score.", "guard.", "device.name")
     predictor = _predictor(run, settled, settings)
     table = own_table(run) if path is None else labelled_table(Path(path), settled.data, predictor.card)
     progress.say(describe(table))
@@ -253,6 +196,7 @@ def predict(
     *,
     out: PathLike | None = None,
     points: PathLike | None = None,
+    masks: PathLike | None = None,
     settings: Values | None = None,
     progress: Progress = SILENT,
 ) -> Predicted:
@@ -263,30 +207,76 @@ def predict(
         images: files, folders, globs, or a CSV that names images.
         out: a CSV or Parquet file to write, by its ending; nothing is written if None.
         points: a folder for the dots of a run that counts: `points.csv`, and a GeoJSON an image as QuPath opens it.
+        masks: a folder for what a run that segments says: `masks/` as indexed PNGs, `instances/` with the number of the
+            object at each pixel in 16 bits, and `legend.json`.
         settings: of `data`, for a CSV; `score.views`, those of the run if not given; `device.name`.
         progress: shows how far it is.
     """
     from corpuscle.data.sources.images import list_images
+    from corpuscle.engine.mask_files import mask_writer
     from corpuscle.engine.predict import write_points, write_table
 
-    named = [Path(name) for name in ([images] if isinstance(images, str | os.PathLike) else images)]
+    named = _paths(images)
     if out is not None:
         check_place(Path(out), (".csv", ".parquet"), inputs=named)
-    if points is not None:
-        check_place(Path(points))
-    settled = _settled(Experiment(), settings, *USE)
+    for folder in (points, masks):
+        if folder is not None:
+            check_place(Path(folder))
+    settled = settled_from(Experiment(), settings, *USE)
     predictor = _predictor(Path(run), settled, settings)
-    if points is not None and not predictor.net.gives_maps:
+    net = predictor.net
+    if points is not None and (not net.gives_maps or net.gives_masks):
         raise CorpuscleError(
-            f"expected a run that finds dots for --points, {run} says only numbers; leave --points out, or train with "
+            f"expected a run that finds dots for --points, {Path(run)} finds none; leave --points out, or train with "
             "--recipe count"
         )
-    predicted = predictor.predict(list_images(named, settled.data), progress)
+    if masks is not None and not net.gives_masks:
+        raise CorpuscleError(
+            f"expected a run that segments for --masks, {Path(run)} does not; leave --masks out, or train with "
+            "--recipe segment"
+        )
+    paths = list_images(named, settled.data)
+    predicted = predictor.predict(
+        paths, progress, None if masks is None else mask_writer(Path(masks), paths, predictor)
+    )
     if out is not None:
         write_table(predicted.table, Path(out))
     if points is not None:
         write_points(predicted, Path(points))
     return predicted
+
+
+def explain(
+    run: PathLike,
+    images: Sequence[PathLike] | PathLike | None = None,
+    *,
+    out: PathLike,
+    how: Values | None = None,
+    settings: Values | None = None,
+    progress: Progress = SILENT,
+) -> Explained:
+    """Show where a classifier looks: a heat map an image, and whether it depends on what was learned.
+
+    Args:
+        run: the run folder.
+        images: files, folders, globs, or a CSV that names images; the run's own held-out images if None.
+        out: the folder for pictures and tables.
+        how: values of `corpuscle.engine.explain.explain.ExplainPlan`, such as `{"method": "gradcam"}`.
+        settings: of `data`, for a CSV; `score.views`, those of the run if not given; `device.name`.
+        progress: shows how far it is.
+
+    Raises:
+        CorpuscleError: no run that can be explained, or choices that do not fit it.
+    """
+    from corpuscle.data.sources.images import list_images
+    from corpuscle.engine.explain.explain import ExplainPlan
+    from corpuscle.engine.explain.explain import explain as run_explaining
+
+    plan, _ = resolve(ExplainPlan(), {"flag": dict(how or {})})
+    check_place(Path(out))
+    settled = settled_from(Experiment(), settings, *USE)
+    listed = None if images is None else list_images(_paths(images), settled.data)
+    return run_explaining(_predictor(Path(run), settled, settings), Path(run), listed, Path(out), plan, progress)
 
 
 def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None) -> Comparison:
@@ -332,7 +322,7 @@ def submit(
     from corpuscle.engine.submit import submit as fill
 
     check_place(Path(out), (".csv",), inputs=[Path(test_csv)])
-    settled = _settled(Experiment(), settings, *USE)
+    settled = settled_from(Experiment(), settings, *USE)
     return fill(_predictor(Path(run), settled, settings), Path(test_csv), settled.data, Path(out), progress)
 
 
@@ -343,38 +333,11 @@ def report(run: PathLike) -> Path:
     return write_report(Path(run), read=read_pixels)
 
 
-def demo(
-    out: PathLike = "runs/demo",
-    *,
-    per_class: int = 120,
-    seed: int = 0,
-    command: str = "corpuscle demo",
-    progress: Progress = SILENT,
-) -> Run:
-    """Draw white cells of five kinds, train on them, and write the report: needs no data.
-
-    Args:
-        out: the run folder; the drawn cells lie beside it, in `<out>-cells`.
-        per_class: cells of each kind.
-        seed: of the drawing and the training.
-        command: what was typed, for the record.
-        progress: shows how far it is.
-
-    Raises:
-        CorpuscleError: too few cells, or a folder that holds other cells or another run.
-    """
-    from corpuscle.synth.folder import provide_cells
-
-    if per_class < 20:
-        raise CorpuscleError(f"expected at least 20 cells of each kind, got {per_class}; pass --per-class 120, say")
-    out = Path(out)
-    cells = out.with_name(f"{out.name}-cells")
-    provide_cells(cells, per_class, 96, seed, progress)
-    settings = {"data.group_from": r"_(?P<group>s\d+)_", "prepare.size": 64, "epochs": [12], "seed": seed}
-    return train(cells, out=out, settings=settings, command=command, progress=progress)
+def _paths(named: Sequence[PathLike] | PathLike) -> list[Path]:
+    return [Path(name) for name in ([named] if isinstance(named, str | os.PathLike) else named)]
 
 
-def _settled(base: Experiment, given: Values | None, *accepted: str) -> Experiment:
+def settled_from(base: Experiment, given: Values | None, *accepted: str) -> Experiment:
     """Settings with the given ones laid over them; those that begin like none of the accepted are refused."""
     given = dict(given or {})
     settled, _ = resolve(base, {"flag": given})

@@ -6,12 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+
+from corpuscle.metrics.overlap import merged, overlap_of
+from corpuscle.metrics.segmentation import score_masks
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PARTS = {"record.py", "judge.py"}  # imported by the scripts
 SCRIPTS = sorted(path for path in BENCHMARKS.rglob("*.py") if path.name not in PARTS)
-IMPORTS_TORCH = {"plain.py"}
+IMPORTS_TORCH = {"plain.py", "plain_unet.py"}
 FACTS = {"machine", "cores", "versions", "date", "seed", "command"}
 
 
@@ -144,6 +149,85 @@ def tried(script, *words):
     assert "a quick try: nothing was recorded" in done.stdout
     assert {path: path.read_bytes() for path in results.glob("*.csv")} == before
     return done.stdout
+
+
+def test_counts_of_windows_are_judged_by_the_nuclei_that_lie_in_them(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    large = importlib.import_module("count_large")
+    side = large.WINDOW + large.STEP  # four windows
+    true = [(0, 0), (large.STEP, large.STEP), (large.STEP - 1, 5), (side - 1, side - 1), (side, 0)]
+    assert large.windows_of(side) == [(0, 0), (0, large.STEP), (large.STEP, 0), (large.STEP, large.STEP)]
+    assert large.errors([3, 1, 1, 2], true, side)["window_mae"] == 0  # the last lies outside of all
+    assert large.errors([5, 1, 1, 1], true, side) == {
+        **{"window_true": 7 / 4, "window_mae": 3 / 4},
+        **{"window_share": 3 / 7, "window_bias": 1 / 4},
+    }
+
+
+def test_a_whole_cell_is_judged_from_the_pixels_of_its_parts(monkeypatch):
+    for folder in (BENCHMARKS, BENCHMARKS / "quality"):
+        monkeypatch.syspath_prepend(str(folder))
+    runs = importlib.import_module("mask_runs")
+    masks = np.random.default_rng(0).integers(3, size=(6, 2, 8, 9), dtype=np.uint8)
+    overlaps = [overlap_of(true_HW, said_HW, 3) for true_HW, said_HW in masks]
+    pixels_NKK = np.stack([one.pixels_KK for one in overlaps])
+    parts = {"true": pixels_NKK.sum(2), "said": pixels_NKK.sum(1), "both": np.diagonal(pixels_NKK, axis1=1, axis2=2)}
+    rows = pl.DataFrame({f"{word}_{name}": v[:, k] for word, v in parts.items() for k, name in enumerate(runs.CLASSES)})
+    found, judged = runs.scores_of(rows, 0), score_masks(overlaps, classes=runs.CLASSES)
+    cells_NKK = merged(pixels_NKK, [[0], [1, 2]])
+    assert found["dice_nucleus"].value == pytest.approx(judged.per_class["nucleus"].scores["dice"].value)
+    both_N, either_N = cells_NKK[:, 1, 1], cells_NKK[:, 1].sum(1) + cells_NKK[:, :, 1].sum(1)
+    assert found["dice_cell"].value == pytest.approx(2 * both_N.sum() / either_N.sum())
+    assert found["image_dice_cell"].value == pytest.approx((2 * both_N / either_N).mean())
+    for name in ("mean_iou", "pixel_accuracy"):
+        assert found[name].value == pytest.approx(judged.scores[name].value)
+        assert found[name].low < found[name].value < found[name].high
+
+
+@pytest.mark.slow
+def test_the_plain_side_mirrors_image_and_mask_alike(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    plain = importlib.import_module("plain_unet")
+    mask_HW = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    for name, pixels in (("images", np.repeat(mask_HW[..., None], 3, axis=2)), ("masks", mask_HW)):
+        (tmp_path / name).mkdir()
+        plain.Image.fromarray(pixels).save(tmp_path / name / "0.png")
+    seen = set()
+    for _ in range(40):
+        image_CHW, mask_hw = plain.Pairs(tmp_path)[0]
+        grey_HW = (image_CHW[0] * 0.229 + 0.485) * 255
+        assert np.array_equal(grey_HW.round().numpy(), mask_hw.numpy())
+        seen.add(int(mask_hw[0, 0]))
+    assert seen == {0, 7, 56, 63}
+
+
+@pytest.mark.slow
+def test_both_sides_of_an_epoch_with_masks_are_timed():
+    said = tried("unet_epoch.py").splitlines()
+    assert [line.split(",")[1] for line in said if line.startswith("plain_unet, epoch")] == [
+        " epoch 1: 2 steps",
+        " epoch 2: 2 steps",
+    ]
+    assert sum(line.startswith("ours, epoch") for line in said) == 4  # the same net, then the recipe's own
+
+
+@pytest.mark.slow
+def test_the_wait_for_scenes_is_told_of_the_first_epoch_and_of_the_others():
+    lines = [line.split("|") for line in tried("stream_wait.py").splitlines() if line.startswith("| ")]
+    figures = {name.strip(): value.strip() for name, value in zip(*lines, strict=True)}
+    assert (figures["bank"], figures["scenes"]) == ("drawn", "32")
+    assert all(0 <= float(figures[name]) < 1 for name in ("data_wait_first", "data_wait"))
+
+
+@pytest.mark.slow
+def test_masks_are_judged_once_an_image_over_the_folds(sample_data, tmp_path):
+    if not (sample_data / "wbc_masks").is_dir():
+        pytest.skip(f"there is no wbc_masks in {sample_data}")
+    said = tried("quality/mask_runs.py", "--folder", sample_data, "--out", tmp_path)
+    lines = [[cell.strip() for cell in line.split("|")] for line in said.splitlines() if line.startswith("| ")]
+    rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    assert [row["run"] for row in rows] == ["fold 1", "fold 2", "mean ± sd of 2", "all 2 folds together"]
+    assert [row["n"] for row in rows] == ["150", "150", "", "300"]
 
 
 @pytest.mark.slow

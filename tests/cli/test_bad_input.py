@@ -206,7 +206,7 @@ def test_predicting_only_what_cannot_be_read_names_it_and_gives_code_2(corpuscle
         (["-m", "convnext_tny"], "Did you mean convnext_tiny"),
         (["-o", "sdg"], "optim.optimiser should be 'sgd', 'adam' or 'adamw', got \"sdg\"; Did you mean sgd?"),
         (["--recipe", "leukaemia"], "'leukaemia' is not a recipe. Did you mean leukemia?"),
-        (["--recipe", "x"], "'x' is not a recipe. Known: count, default, fundus, leukemia, lysto"),
+        (["--recipe", "x"], "'x' is not a recipe. Known: count, default, fundus, leukemia, localise, lysto,"),
         (["--set", "fit.batchsize=3"], "fit.batchsize is not a setting. Did you mean fit.batch_size (32)?"),
         (["--set", "epoch=3"], "epoch is not a setting. Did you mean stages.0.epochs"),
         (["--set", "fit=3"], "fit is not a setting. It is a section, set one of fit.batch_size, fit."),
@@ -332,10 +332,10 @@ def test_starting_weights_of_another_net_are_told(refused, here, run):
 
 
 def test_predicting_with_a_run_of_another_task_is_told(refused, spoilt):
-    change_card(spoilt, task="segment")
+    change_card(spoilt, task="trace")
     refused(
         ["predict", "run", "cells"],
-        "'segment' is not a task. Known: classify, count; install a Corpuscle that knows it",
+        "'trace' is not a task. Known: classify, count, segment; install a Corpuscle that knows it",
     )
 
 

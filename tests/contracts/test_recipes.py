@@ -48,6 +48,21 @@ def dots(tmp_path_factory):
     return folder / "dots.csv"
 
 
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory):
+    """Twenty pictures with a bright square each, and a mask of it."""
+    folder, rng = tmp_path_factory.mktemp("masks"), np.random.default_rng(0)
+    for number in range(20):
+        picture, mask = rng.integers(0, 60, (40, 40, 3), np.uint8), np.zeros((40, 40), np.uint8)
+        top, left = rng.integers(2, 28, 2)
+        picture[top : top + 10, left : left + 10] = 250
+        mask[top : top + 10, left : left + 10] = 255
+        for kind, array in (("images", picture), ("masks", mask)):
+            (folder / kind).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / kind / f"{number:02d}.png"), array)
+    return folder
+
+
 @every_recipe
 def test_it_says_what_it_is_for(name):
     assert RECIPES[name].__doc__
@@ -78,7 +93,7 @@ def test_its_experiment_survives_toml(name):
 
 
 @every_recipe
-def test_it_trains_on_drawn_cells(name, cells, dots, tmp_path):
+def test_it_trains_on_drawn_cells(name, cells, dots, masks, tmp_path):
     recipe = RECIPES[name]()
     stages, maps = recipe.stages, recipe.net.model in MAPPERS
     flags = {
@@ -91,10 +106,14 @@ def test_it_trains_on_drawn_cells(name, cells, dots, tmp_path):
         "device.name": "cpu",
     }
     experiment, origins = compose(name, flags=flags)
-    run = train(cells if experiment.task == "classify" else dots, experiment, tmp_path / "run", Call(origins))
+    data = {"classify": cells, "count": dots, "segment": masks}[experiment.task]
+    run = train(data, experiment, tmp_path / "run", Call(origins))
     metrics = json.loads((run / "metrics.json").read_text())
     assert (metrics["task"], set(metrics["parts"])) == (experiment.task, {"val", "test"})
-    assert (run / "points.csv").is_file() == (run / "heatmaps" / "index.json").is_file() == maps
+    counts = maps and experiment.task == "count"
+    assert (run / "points.csv").is_file() == (run / "heatmaps" / "index.json").is_file() == counts
+    assert (run / "examples" / "index.json").is_file() == (experiment.task == "segment")
+    assert len(list((run / "improved").glob("epoch-*"))) == min(1, experiment.fit.keep_improved)
     rows = (run / "log.csv").read_text().splitlines()
     assert [row.split(",")[2] for row in rows[1:]] == [stage.train for stage in stages]
     assert all(value.isfinite().all() for value in load(run).net.state_dict().values())

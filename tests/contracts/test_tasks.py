@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.legend import Legend, colours_for
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Warp
 from corpuscle.engine.log import total
+from corpuscle.metrics.overlap import overlap_of
 from corpuscle.nets.zoo import NetPlan, build
 from corpuscle.tasks.task import Held, Judging, Task, Watch
-from corpuscle.tasks.zoo import TASKS, build_task
+from corpuscle.tasks.zoo import TASKS, Choices, SegmentPlan, build_task
 
 CLASSES = ("a", "b", "c")
 NUM = 12
+LEGEND = Legend(CLASSES, {0: 0, 1: 1, 2: 2}, colours_for(CLASSES))
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Case:
     good: Tensor
     table: Table
     plan: NetPlan
+    masks: dict[int, np.ndarray] | None = None
 
 
 def table_of(**columns):
@@ -77,7 +81,19 @@ def count_densities():
     return Case(build_task("count"), torch.rand(NUM, 3, 4, 4), target, target * 1.1, counted(), plan)
 
 
-CASES = {"classify": classify, "count": count, "count by densities": count_densities}
+def segmented():
+    return replace(table_of(mask=pl.Series([f"{n:02d}_mask.png" for n in range(NUM)])), legend=LEGEND)
+
+
+def segment():
+    task = build_task("segment", Choices(segment=SegmentPlan(loss=("cross_entropy",), smallest=1)))
+    output, target = torch.randn(NUM, 3, 8, 8), torch.randint(3, (NUM, 8, 8))
+    better = output + 9 * F.one_hot(target, 3).permute(0, 3, 1, 2)
+    plan = NetPlan(model="unet", head="mask", widths=(4, 4), stride=1)
+    return Case(task, output, target, better, segmented(), plan, dict(enumerate(target.byte().numpy())))
+
+
+CASES = {"classify": classify, "count": count, "count by densities": count_densities, "segment": segment}
 
 every_task = pytest.mark.parametrize("name", TASKS)
 
@@ -89,7 +105,12 @@ def case(request):
 
 
 def held_of(case, output=None):
-    return Held(case.table, case.task.decode(case.output if output is None else output))
+    output = case.output if output is None else output
+    overlaps = ()
+    if case.masks:
+        said_NHW = output.argmax(dim=1).byte().numpy()
+        overlaps = [overlap_of(case.masks[n], said_HW, 3) for n, said_HW in enumerate(said_NHW)]
+    return Held(case.table, case.task.decode(output), overlaps=overlaps)
 
 
 def plain(value):
@@ -130,7 +151,7 @@ def test_a_step_along_the_gradient_lowers_the_loss(case):
 
 def test_what_is_said_is_a_row_an_image_and_a_number_a_class_in_double_precision(case):
     said_NK = case.task.decode(case.output)
-    assert said_NK.shape == (NUM, case.task.num_outputs(CLASSES)) == (NUM, 3)
+    assert case.task.num_outputs(CLASSES) == 3 and said_NK.shape == (NUM, 6 if case.masks else 3)
     assert said_NK.dtype == np.float64 and np.isfinite(said_NK).all() and said_NK.min() >= 0
 
 
@@ -164,7 +185,7 @@ def test_sums_of_half_precision_are_those_of_full(case):
 
 def test_targets_fit_what_the_net_gives(case):
     net = build(case.plan, case.task.num_outputs(CLASSES), 32).eval()
-    targets = case.task.targets(case.table, PreparePlan(fit="keep", shrink=1), net)
+    targets = case.task.targets(case.table, PreparePlan(fit="keep", shrink=1), net, case.masks)
     target = targets.batch([3, 0, 5], [Warp(np.eye(2, 3), (32, 32), (32, 32))] * 3)
     with torch.no_grad():
         loss = case.task.loss(net(torch.rand(3, 3, 32, 32)), target)
@@ -173,7 +194,7 @@ def test_targets_fit_what_the_net_gives(case):
 
 def test_a_data_set_for_another_task_is_refused_with_what_came_and_what_to_do(case):
     case.task.check(case.table)
-    other = labelled() if case.table.counted else counted()
+    other = labelled() if case.table.counted or case.table.segmented else counted()
     with pytest.raises(CorpuscleError, match=rf"^{other.layout}: expected images with .*, these come with .*; "):
         case.task.check(other)
 
@@ -181,7 +202,7 @@ def test_a_data_set_for_another_task_is_refused_with_what_came_and_what_to_do(ca
 def test_the_calibration_is_plain_with_and_without_a_validation_part(case):
     for held in (None, held_of(case)):
         calibration = case.task.calibrate(held)
-        assert plain(calibration) and plain(case.task.headline(calibration))
+        assert plain(calibration) and plain(case.task.headline(calibration, CLASSES))
 
 
 def test_no_images_have_no_rows_but_all_columns(case):

@@ -123,3 +123,55 @@ def test_counters_of_other_kinds_or_counts_and_runs_of_other_tasks_are_refused(c
     ):
         with pytest.raises(CorpuscleError, match=message):
             differences({"a": one, "b": other}, "test")
+
+
+# --- masks
+
+
+@pytest.fixture
+def segmented(tmp_path):
+    """Write the predictions of a run that segments, and takes some of 100 pixels of a cell for background."""
+
+    def run(name, lost, classes=("background", "cell"), true=(300, 100)):
+        both = [(true[0], true[1] - number) for number in lost]
+        columns = {"image": [f"{number:03d}" for number in range(len(lost))], "split": ["test"] * len(lost)}
+        columns["group"] = [f"s{number // 2}" for number in range(len(lost))]
+        for k, kind in enumerate(classes):
+            columns[f"true_{kind}"] = [true[k]] * len(lost)
+            columns[f"said_{kind}"] = [true[k] + (number if k == 0 else -number) for number in lost]
+            columns[f"both_{kind}"] = [row[k] for row in both]
+            columns |= {f"area_{kind}": columns[f"said_{kind}"], f"count_{kind}": [1] * len(lost)}
+        (tmp_path / name).mkdir()
+        pl.DataFrame(columns).write_csv(tmp_path / name / "predictions.csv")
+        return tmp_path / name
+
+    return run
+
+
+def dice_of(lost):
+    """Mean Dice over both classes, pixels added up over the images."""
+    mean = sum(lost) / len(lost)
+    return (2 * 300 / (600 + mean) + 2 * (100 - mean) / (200 - mean)) / 2
+
+
+def test_segmenters_are_compared_by_dice_and_iou_of_the_pixels(segmented):
+    good, poor = [10, 20] * 10, [40, 30] * 10
+    dice, iou = differences({"good": segmented("good", good), "poor": segmented("poor", poor)}, "test")
+    assert (dice.name, iou.name) == ("mean_dice", "mean_iou") and (dice.a, dice.b) == ("good", "poor")
+    assert dice.score.value == pytest.approx(dice_of(good) - dice_of(poor))
+    assert 0 < dice.score.low <= dice.score.value <= dice.score.high and iou.score.low > 0
+    assert (dice.score.n, dice.score.groups, dice.score.direction) == (20, 10, "max")
+
+
+def test_segmenters_of_other_classes_or_masks_and_runs_of_other_tasks_are_refused(segmented, counted):
+    one = segmented("one", [10] * 4)
+    for other, message in (
+        (
+            segmented("named", [10] * 4, classes=("background", "nucleus")),
+            r"other classes \(background, cell; .*nucleus\)",
+        ),
+        (segmented("truth", [10] * 4, true=(300, 90)), "both need the same true masks, got 4 of 4 .*; compare runs on"),
+        (counted("counts", [0.0] * 4), "a was trained to segment, b to count; compare runs of one task"),
+    ):
+        with pytest.raises(CorpuscleError, match=message):
+            differences({"a": one, "b": other}, "test")

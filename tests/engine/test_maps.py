@@ -21,7 +21,7 @@ from corpuscle.data.readers.windows import ArrayWindows
 from corpuscle.data.table import Table
 from corpuscle.engine.device import DevicePlan, choose_machine
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.maps import DOT_COLUMNS, Counted, count_windows, dots_table
+from corpuscle.engine.maps import DOT_COLUMNS, Eye, Looked, dots_table
 from corpuscle.engine.predict import Predictor, write_points
 from corpuscle.engine.rescore import rescore
 from corpuscle.engine.stitch import Scale
@@ -33,18 +33,14 @@ from corpuscle.tasks.zoo import build_task
 CPU, ZERO, ONE = torch.device("cpu"), np.zeros(3), np.ones(3)
 
 
-class Encoder(nn.Module):
-    stride, multiple, reach = 2, 4, 4
-
-
 class Lamps(nn.Module):
     """Two kinds: how bright red and green are, an object a white pixel; a density of stride 2."""
 
-    stride = 2
+    stride, multiple, reach, gives_masks = 2, 4, 4, False
 
     def __init__(self, less: float = 0.0) -> None:
         super().__init__()
-        self.encoder, self.less = Encoder(), less
+        self.less = less
 
     def forward(self, image_NCHW):
         return 4 * nn.functional.avg_pool2d(image_NCHW[:, :2], 2) - self.less
@@ -62,11 +58,15 @@ def scale(shrink=1, views=1):
     return Scale(shrink, ZERO, ONE, views)
 
 
+def look(net, windows, scale, **how):
+    return Eye(net, scale, CPU, num_classes=2).look(windows, **how)
+
+
 def test_the_count_is_the_sum_of_the_density_and_dots_lie_where_it_is_dense():
-    found = count_windows(Lamps(), ArrayWindows(night((8, 12, 0), (24, 40, 0), (20, 4, 1))), scale(), CPU)
-    assert found.count_K.tolist() == pytest.approx([32, 16], abs=1e-4)
-    assert found.density_KHW.shape == (2, 20, 30)
-    assert found.density_KHW[0].sum() == pytest.approx(32, abs=1e-4)
+    found = look(Lamps(), ArrayWindows(night((8, 12, 0), (24, 40, 0), (20, 4, 1))), scale())
+    assert found.said_K.tolist() == pytest.approx([32, 16], abs=1e-4)
+    assert found.map.shape == (2, 20, 30)
+    assert found.map[0].sum() == pytest.approx(32, abs=1e-4)
     first, second = (sorted(zip(dots.x_M, dots.y_M, strict=True)) for dots in found.dots)
     assert np.allclose(first, [(13.5, 9.5), (41.5, 25.5)]) and np.allclose(second, [(5.5, 21.5)])
 
@@ -75,10 +75,10 @@ def test_the_count_is_the_sum_of_the_density_and_dots_lie_where_it_is_dense():
 @pytest.mark.parametrize("factor", [2, 4])
 def test_an_image_that_is_shrunk_already_has_the_same_counts_and_dots(factor, views):
     image = night((8, 12, 0), (24, 40, 1), size_HW=(41, 63))
-    as_it_is = count_windows(Lamps(), ArrayWindows(image), scale(factor, views), CPU)
-    before = count_windows(Lamps(), ArrayWindows(shrunk(image, factor)), scale(factor, views), CPU, shrunk=True)
-    assert np.array_equal(as_it_is.density_KHW, before.density_KHW)
-    assert as_it_is.count_K.tolist() == pytest.approx([16 / factor**2] * 2, abs=1e-4)
+    as_it_is = look(Lamps(), ArrayWindows(image), scale(factor, views))
+    before = look(Lamps(), ArrayWindows(shrunk(image, factor)), scale(factor, views), shrunk=True)
+    assert np.array_equal(as_it_is.map, before.map)
+    assert as_it_is.said_K.tolist() == pytest.approx([16 / factor**2] * 2, abs=1e-4)
     for one, other in zip(as_it_is.dots, before.dots, strict=True):
         assert np.array_equal(one.x_M, other.x_M) and np.array_equal(one.score_M, other.score_M)
     middle = {2: (13.5, 9.5), 4: (13.5, 9.5)}[factor]
@@ -86,27 +86,21 @@ def test_an_image_that_is_shrunk_already_has_the_same_counts_and_dots(factor, vi
 
 
 def test_a_density_below_zero_counts_nothing():
-    found = count_windows(Lamps(less=1.0), ArrayWindows(night((8, 12, 0))), scale(), CPU)
-    assert found.count_K.tolist() == [0, 0] and [len(dots) for dots in found.dots] == [0, 0]
-
-
-def test_an_image_that_cannot_be_read_has_no_count_and_no_dots():
-    nothing = Counted.nothing(2)
-    assert np.isnan(nothing.count_K).all() and len(nothing.count_K) == 2
-    assert [len(dots) for dots in nothing.dots] == [0, 0] and nothing.density_KHW.shape == (2, 0, 0)
+    found = look(Lamps(less=1.0), ArrayWindows(night((8, 12, 0))), scale())
+    assert found.said_K.tolist() == [0, 0] and [len(dots) for dots in found.dots] == [0, 0]
 
 
 def test_without_its_density_a_count_keeps_its_dots():
-    found = count_windows(Lamps(), ArrayWindows(night((8, 12, 0))), scale(), CPU)
-    light = found.without_density()
-    assert light.density_KHW.size == 0 and light.count_K is found.count_K and light.dots is found.dots
+    found = look(Lamps(), ArrayWindows(night((8, 12, 0))), scale())
+    light = found.without_map()
+    assert light.map.size == 0 and light.said_K is found.said_K and light.dots is found.dots
 
 
 def test_dots_are_a_row_each_by_image_and_kind():
     two, none = Dots(np.array([1.0, 3.0]), np.array([2.0, 4.0]), np.array([0.9, 0.5])), Dots(*[np.zeros(0)] * 3)
     one = Dots(np.array([7]), np.array([8]), np.array([1]))  # whole numbers
-    counted = [Counted(np.zeros(2), dots, np.zeros((2, 0, 0))) for dots in ((two, none), (none, none), (none, one))]
-    frame = dots_table(["a", "b", "c"], counted, ("p", "q"))
+    looked = [Looked(np.zeros(2), dots, np.zeros((2, 0, 0))) for dots in ((two, none), (none, none), (none, one))]
+    frame = dots_table(["a", "b", "bad", "c"], [*looked[:2], None, looked[2]], ("p", "q"))
     assert frame.schema == pl.Schema(DOT_COLUMNS)
     assert frame.rows() == [("a", "p", 1, 2, 0.9), ("a", "p", 3, 4, 0.5), ("c", "q", 7, 8, 1)]
     assert dots_table([], [], ("p",)).schema == frame.schema

@@ -33,24 +33,24 @@ def fitted(**values):
 def test_class_weights_are_those_of_scikit_learn():
     target_N = np.array([0] * 70 + [1] * 20 + [2] * 10)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=target_N)
-    assert balanced_weights(target_N) == pytest.approx(expected)
-    assert balanced_weights(target_N)[target_N].mean() == pytest.approx(1)
+    assert balanced_weights(np.bincount(target_N)) == pytest.approx(expected)
+    assert balanced_weights(np.bincount(target_N))[target_N].mean() == pytest.approx(1)
 
 
 def test_balanced_sampling_draws_every_class_alike():
     target_N = np.array([0] * 700 + [1] * 200 + [2] * 100)
-    order = Order(np.arange(1000), 10, seed=0, weight_N=balanced_weights(target_N)[target_N])
+    order = Order(np.arange(1000), 10, seed=0, weight_N=balanced_weights(np.bincount(target_N))[target_N])
     drawn = np.concatenate([place_N for epoch in range(20) for place_N in order.batches(epoch)])
     assert len(drawn) == 20_000
     assert np.bincount(target_N[drawn]) / len(drawn) == pytest.approx([1 / 3] * 3, abs=0.02)
 
 
 def test_weights_only_where_they_are_asked_for(machine):
-    target_N = np.array([0] * 30 + [1] * 10)
-    plain = derive(fitted(), WHY, machine, 40, target_N, MEASURED, None)
+    held_K = np.array([30, 10])
+    plain = derive(fitted(), WHY, machine, 40, held_K, MEASURED, None)
     assert plain.weight_K is None and plain.reasons["class weights"]["why"] == "as set: every image counts alike"
     for balance, how in (("weights", "in the loss"), ("sampling", "by how often it is drawn")):
-        derived = derive(fitted(balance=balance), WHY, machine, 40, target_N, MEASURED, None)
+        derived = derive(fitted(balance=balance), WHY, machine, 40, held_K, MEASURED, None)
         assert derived.weight_K == pytest.approx([2 / 3, 2])
         assert derived.reasons["class weights"]["why"].endswith(how)
 

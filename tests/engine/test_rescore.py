@@ -14,6 +14,8 @@ from corpuscle.core.progress import SILENT
 from corpuscle.data.sources import SourcePlan
 from corpuscle.engine.predict import Predictor
 from corpuscle.engine.rescore import experiment_of, labelled_table, own_table, rescore
+from corpuscle.engine.train import Call, train
+from corpuscle.recipes import compose
 
 PLAN = SourcePlan()
 
@@ -111,3 +113,53 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         CorpuscleError, match=r"expected a run folder with experiment\.toml, .* has none; name one that"
     ):
         experiment_of(tmp_path)
+
+
+# --- masks
+
+
+@pytest.fixture(scope="module")
+def segmenter(blobs, segmenting, tmp_path_factory):
+    """A finished run that segments."""
+    experiment, origins = compose("segment", flags=segmenting)
+    return train(blobs, experiment, tmp_path_factory.mktemp("runs") / "run", Call(origins))
+
+
+@pytest.fixture
+def judge_masks(segmenter, blobs, tmp_path):
+    """Rescore the run that segments on its own images, whose masks mean something else."""
+
+    def run(**legend):
+        predictor = Predictor.of(segmenter, "cpu")
+        named = {value.removeprefix("v"): name for value, name in legend.items()}
+        table = labelled_table(blobs, SourcePlan(masks="beside", legend=named), predictor.card)
+        return rescore(segmenter, table, tmp_path / "judged", experiment_of(segmenter), predictor, SILENT)
+
+    return run
+
+
+def test_masks_of_its_own_parts_have_the_scores_of_the_run(segmenter, tmp_path):
+    again = rescore(
+        segmenter, own_table(segmenter), tmp_path, experiment_of(segmenter), Predictor.of(segmenter, "cpu"), SILENT
+    )
+    expected = json.loads((segmenter / "metrics.json").read_text())
+    assert again["classes"] == expected["classes"] and again["legend"] == expected["legend"]
+    for part in ("val", "test"):
+        assert again["parts"][part]["confusion"] == expected["parts"][part]["confusion"]
+        assert again["parts"][part]["scores"] == expected["parts"][part]["scores"]
+
+
+def test_masks_may_lack_classes_and_leave_pixels_out(judge_masks):
+    whole = judge_masks(v0="background", v128="cell", v255="nucleus", v7="ignore")["parts"]["test"]
+    assert whole["n"] == 12 and np.sum(whole["confusion"]) == 12 * 42 * 52
+    fewer = judge_masks(v0="background", v128="ignore", v255="nucleus", v7="ignore")
+    assert fewer["classes"] == ["background", "cell", "nucleus"]
+    rows = np.array(fewer["parts"]["test"]["confusion"])
+    np.testing.assert_array_equal(rows[[0, 2]], np.array(whole["confusion"])[[0, 2]])
+    assert not rows[1].any() and np.array(whole["confusion"])[1].any()
+
+
+def test_masks_with_a_class_that_the_run_does_not_know_are_refused(judge_masks):
+    told = r"expected masks of background, cell, nucleus, these also have vacuole; name what they hold .* or \"ignore\""
+    with pytest.raises(CorpuscleError, match=told):
+        judge_masks(v0="background", v128="vacuole", v255="nucleus", v7="ignore")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from corpuscle.data.readers.windows import ArrayWindows, open_windows
-from corpuscle.engine.stitch import Scale, density_by_tiles, read_canvas, spans
+from corpuscle.engine.stitch import Scale, by_tiles, density_by_tiles, mask_by_tiles, read_canvas, spans
 from corpuscle.nets.zoo import NetPlan, build
 from corpuscle.synth.tiff import write_tiled
 
@@ -35,6 +35,10 @@ class Encoder(nn.Module):
 
 
 class Net(nn.Module):
+    gives_masks = False
+    stride, multiple = Encoder.stride, Encoder.multiple
+    reach = property(lambda self: self.encoder.reach)
+
     def __init__(self, kinds: int = 2) -> None:
         super().__init__()
         torch.manual_seed(0)
@@ -50,10 +54,10 @@ def picture(height, width, dtype=np.uint8, seed=0):
 
 
 def density(array_HWC, tile, views=1, shrink=1, net=None):
-    return by_tiles(net or Net(), ArrayWindows(array_HWC), tile, views, shrink)
+    return density_of(net or Net(), ArrayWindows(array_HWC), tile, views, shrink)
 
 
-def by_tiles(net, windows, tile, views=1, shrink=1):
+def density_of(net, windows, tile, views=1, shrink=1):
     return density_by_tiles(net, windows, Scale(shrink, MEAN_3, STD_3, views), CPU, tile)
 
 
@@ -76,6 +80,22 @@ def test_the_net_that_counts_gives_the_same_by_tiles(plan):
     array_HWC = picture(230, 300)
     whole_KHW, tiles_KHW = (density(array_HWC, tile, views=4, net=net) for tile in (4096, 64))
     np.testing.assert_allclose(tiles_KHW, whole_KHW, rtol=1e-4, atol=1e-5 * np.abs(whole_KHW).max())
+
+
+@pytest.mark.parametrize("plan", [{"widths": (8, 16, 16), "stride": 1}, {"widths": (8, 16), "stride": 2}])
+@pytest.mark.parametrize(("size_HW", "shrink", "views"), [((230, 301), 1, 8), ((311, 203), 2, 1)])
+def test_the_net_that_segments_gives_the_same_by_tiles(plan, size_HW, shrink, views):
+    torch.manual_seed(0)
+    net = build(NetPlan(model="unet", head="mask", **plan), num_outputs=4, size=0)
+    windows, scale = ArrayWindows(picture(*size_HW)), Scale(shrink, MEAN_3, STD_3, views)
+    whole_HW, tiles_HW = (mask_by_tiles(net, windows, scale, CPU, tile) for tile in (4096, 48))
+    assert whole_HW.dtype == np.uint8 and whole_HW.shape == tuple(-(-side // shrink) for side in size_HW)
+    assert len(np.unique(whole_HW)) > 1, "one class alone would have no seam"
+    assert (tiles_HW != whole_HW).mean() < 1e-4, "but for ties"
+    (one,) = by_tiles(net, windows, scale, CPU, 4096)
+    for seen in by_tiles(net, windows, scale, CPU, 48):
+        np.testing.assert_allclose(seen.map_KHW, one.map_KHW[:, seen.rows, seen.columns], atol=1e-5)
+        np.testing.assert_allclose(seen.map_KHW.sum(axis=0), 1, atol=1e-5)
 
 
 def test_one_tile_is_the_net_on_the_normalised_image():
@@ -113,7 +133,7 @@ def test_a_file_read_by_tiles_has_the_density_of_the_array(tmp_path):
     array_HWC = picture(190, 230)
     write_tiled(tmp_path / "a.tiff", (190, 230), [array_HWC], side=64)
     with open_windows(tmp_path / "a.tiff") as windows:
-        seen_KHW = by_tiles(Net(), windows, 32, shrink=2)
+        seen_KHW = density_of(Net(), windows, 32, shrink=2)
     np.testing.assert_array_equal(seen_KHW, density(array_HWC, 32, shrink=2))
 
 

@@ -66,7 +66,7 @@ def test_each_block_starts_as_the_identity_unless_told_otherwise(depth):
 def test_features_are_the_pooled_feature_maps():
     net = ResNet(18).eval()
     image_NCHW = torch.randn(1, 3, 64, 64)
-    maps_NCHW = net.forward_features(image_NCHW)
+    maps_NCHW = net.maps(image_NCHW)
     assert maps_NCHW.shape == (1, 512, 2, 2)
     torch.testing.assert_close(net(image_NCHW), maps_NCHW.mean((2, 3)))
 

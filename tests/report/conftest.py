@@ -13,6 +13,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from corpuscle.core.legend import IGNORED, colours_for
+from corpuscle.metrics.overlap import overlap_of
+from corpuscle.metrics.segmentation import score_masks
+
 CLASSES = (
     "basophil",
     "<script>alert(1)</script>",
@@ -219,6 +223,12 @@ def _write_log(folder: Path, epochs: int) -> None:
     pl.DataFrame(rows).write_csv(folder / "log.csv")
 
 
+def _plain_log(folder: Path) -> pl.DataFrame:
+    """The log of a run that knows neither accuracy nor recall."""
+    _write_log(folder, 12)
+    return pl.read_csv(folder / "log.csv").drop("train_accuracy", "train_recall", "val_accuracy", "val_recall")
+
+
 def _plan() -> dict[str, Any]:
     settings = {
         "net.model": ("resnet18", "recipe leukemia"),
@@ -413,8 +423,7 @@ def count_scores(
 
 def _finish_count_run(folder: Path, root: Path, frame: pl.DataFrame, kinds: Sequence[str]) -> None:
     """Write the log, the plan, the fingerprint and the environment."""
-    _write_log(folder, 12)
-    log = pl.read_csv(folder / "log.csv").drop("train_accuracy", "train_recall", "val_accuracy", "val_recall")
+    log = _plain_log(folder)
     error = 40 / pl.col("epoch") ** 1.3
     log.with_columns(train_mae=error, val_mae=error * 1.2 + 1).write_csv(folder / "log.csv")
     by_part = {part: frame.filter(pl.col("split") == part) for part in frame["split"].unique()}
@@ -422,8 +431,119 @@ def _finish_count_run(folder: Path, root: Path, frame: pl.DataFrame, kinds: Sequ
         kind: {part: {"images": len(one), "objects": int(one[f"true_{kind}"].sum())} for part, one in by_part.items()}
         for kind in kinds
     }
+    holds = {"task": "count", "root": str(root), "images": len(frame), "groups": 36, "counts": counts}
+    _write_about(folder, holds)
+
+
+def _write_about(folder: Path, holds: dict[str, Any]) -> None:
+    """Write the plan, the environment, and the fingerprint of data that hold so."""
     known = ("layout", "notes", "sizes", "modes", "mean", "group_by")
-    fingerprint = {key: value for key, value in _fingerprint(root, [("a", "b")] * 4, kinds, ()).items() if key in known}
-    fingerprint |= {"task": "count", "root": str(root), "images": len(frame), "groups": 36, "counts": counts}
-    for name, content in (("plan", _plan()), ("fingerprint", fingerprint), ("environment", _environment())):
+    usual = {key: value for key, value in _fingerprint(folder, [("a", "b")] * 4, (), ()).items() if key in known}
+    for name, content in (("plan", _plan()), ("fingerprint", usual | holds), ("environment", _environment())):
         (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+SEGMENT_CLASSES = ("background", "eosinophil", "<i>monocyte</i>", "platelet clump", "infected RBC", "healthy RBC")
+
+
+@pytest.fixture
+def make_segment_run(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes the run folder of a net that classifies pixels; see `write_segment_run`."""
+    return lambda name="masks", **changes: write_segment_run(tmp_path / name, **changes)
+
+
+def write_segment_run(
+    folder: Path,
+    classes: Sequence[str] = SEGMENT_CLASSES,
+    parts: Sequence[str] = ("val", "test"),
+    images: int = 12,
+    side: int = 48,
+    kept: int = 8,
+    absent: Sequence[str] = ("eosinophil",),
+) -> Path:
+    """Write a finished run on drawn cells; its scores are computed from its masks.
+
+    Args:
+        parts: which parts have scores.
+        images: a part.
+        side: height of an image in pixels; it is a third wider.
+        kept: how many images a part are kept with their masks.
+        absent: classes that no image shows.
+    """
+    generator = np.random.default_rng(11)
+    (folder / "examples").mkdir(parents=True)
+    shown = [k for k, name in enumerate(classes) if k and name not in absent]
+    colours = colours_for([name.removeprefix("<i>").removesuffix("</i>") for name in classes])
+    rows, items, overlaps, held = [], [], {}, {name: {} for name in classes}
+    for part in ("train", *parts):
+        pixels_NK = np.zeros((images, len(classes)), int)
+        for place in range(images):
+            image = f"{part}/field <b> {place}.png"
+            true_HW, said_HW, picture_HW3 = _draw_field(shown, colours, side, generator)
+            overlap = overlap_of(true_HW, said_HW, len(classes))
+            overlaps.setdefault(part, []).append(overlap)
+            pixels_NK[place] = true_K = overlap.pixels_KK.sum(1)
+            both_K, said_K = np.diag(overlap.pixels_KK), overlap.pixels_KK.sum(0)
+            dice = float((2 * both_K / np.maximum(true_K + said_K, 1))[true_K > 0].mean())
+            row = {
+                "image": image,
+                "split": part,
+                "group": f"slide {part} {place // 2}",
+                "dice": dice,
+                "iou": dice / 1.1,
+            }
+            row |= {f"true_{name}": int(true_K[k]) for k, name in enumerate(classes)}
+            row |= {f"area_{name}": int(said_K[k]) for k, name in enumerate(classes)}
+            rows.append(row | {f"count_{name}": 3 for name in classes[1:]})
+            if part != "train" and place < kept:
+                files = {what: f"{len(items)}{end}.png" for what, end in FILE_ENDS.items()}
+                for what, array in (("picture", picture_HW3), ("true", true_HW), ("said", said_HW)):
+                    Image.fromarray(array).save(folder / "examples" / files[what])
+                items.append({"image": image, "part": part, "dice": round(dice, 6), **files})
+        for k, name in enumerate(classes):
+            held[name][part] = {"images": int((pixels_NK[:, k] > 0).sum()), "pixels": int(pixels_NK[:, k].sum())}
+    (folder / "examples" / "index.json").write_text(json.dumps({"tolerance": 2.0, "items": items}))
+    frame = pl.DataFrame(rows)
+    frame.filter(pl.col("split") != "train").write_csv(folder / "predictions.csv")
+    legend = {"classes": list(classes), "colours": [list(colour) for colour in colours]}
+    group_N = {part: frame.filter(pl.col("split") == part)["group"].to_list() for part in parts}
+    scored = {
+        part: score_masks(overlaps[part], group_N[part], classes=classes, resamples=100).as_dict() for part in parts
+    }
+    metrics = {"task": "segment", "classes": list(classes), "legend": legend, "parts": scored}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    fingerprint = {"task": "segment", "images": len(frame), "groups": 18, "pixels": held, "legend": legend}
+    _write_about(folder, fingerprint)
+    log = _plain_log(folder)
+    done = 1 - 1 / pl.col("epoch").sqrt()
+    log.with_columns(train_mean_dice=done, val_mean_dice=0.95 * done, val_mean_iou=0.8 * done).write_csv(
+        folder / "log.csv"
+    )
+    return folder
+
+
+FILE_ENDS = {"picture": "", "true": "_true", "said": "_said"}
+
+
+def _draw_field(
+    shown: Sequence[int], colours: Sequence[tuple[int, int, int]], side: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A true mask of discs, a mask that misses some, shifts some and calls some by another name, and the image."""
+    width = side * 4 // 3
+    true_HW, said_HW = (np.zeros((side, width), np.uint8) for _ in range(2))
+    y_H1, x_1W = np.ogrid[:side, :width]
+    for place in range(int(generator.integers(6, 14))):
+        kind = shown[-1] if generator.random() < 0.6 else int(generator.choice(shown))
+        y, x, radius = generator.uniform(0, side), generator.uniform(0, width), side * generator.uniform(0.06, 0.13)
+        if place:
+            true_HW[np.hypot(y_H1 - y, x_1W - x) < radius] = kind
+        said = int(generator.choice(shown)) if generator.random() < 0.1 else kind
+        if generator.random() < 0.9:
+            off_y, off_x = generator.normal(0, 0.008 * side, 2)
+            said_HW[np.hypot(y_H1 - y + off_y, x_1W - x + off_x) < radius * generator.uniform(0.9, 1.1)] = said
+    stain_I3 = np.array(
+        [(236, 222, 226), (150, 90, 150), (110, 80, 160), (170, 130, 190), (200, 120, 140), (214, 140, 140)]
+    )
+    picture_HW3 = stain_I3[true_HW % len(stain_I3)] + generator.normal(0, 5, (side, width, 1))
+    true_HW[: side // 12, : width // 6] = IGNORED
+    return true_HW, said_HW, picture_HW3.clip(0, 255).astype(np.uint8)

@@ -127,8 +127,8 @@ def test_an_interrupted_counting_run_knows_its_kinds(make_count_run: MakeRun) ->
 
 def test_a_task_without_a_report_is_named(make_count_run: MakeRun) -> None:
     folder = make_count_run(images=4)
-    (folder / "metrics.json").write_text('{"task": "segment"}')
+    (folder / "metrics.json").write_text('{"task": "trace"}')
     with pytest.raises(
-        CorpuscleError, match=r"a task with a report \(classify, count\), but its task is segment; install"
+        CorpuscleError, match=r"a task with a report \(classify, count, segment\), but its task is trace; install"
     ):
         read_run(folder)

@@ -14,10 +14,12 @@ FLOORS = {
     "report": 4,
     "serve": 4,
     "recipes": 5,
-    "api": 6,
-    "cli": 7,
+    "run": 6,
+    "api": 7,
+    "making": 8,
+    "cli": 9,
 }
-ROOF = 8  # the package's own door: corpuscle/__init__.py and __main__.py
+ROOF = 10  # the package's own door: corpuscle/__init__.py and __main__.py
 
 
 def room_of(name):

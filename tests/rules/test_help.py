@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ("inspect", "split", "train", "evaluate", "predict", "compare", "submit", "report", "demo")
+VERBS = (
+    "inspect",
+    "split",
+    "train",
+    "evaluate",
+    "predict",
+    "explain",
+    "compare",
+    "submit",
+    "cutouts",
+    "compose",
+    "report",
+    "demo",
+)
 HEAVY = {"torch", "torchvision", "timm", "accelerate", "matplotlib", "polars", "cv2", "scipy", "sklearn", "PIL"}
 MAIN = Path(__file__).parents[2] / "src" / "corpuscle" / "cli" / "main.py"
 

@@ -267,4 +267,4 @@ def test_the_distance_may_be_stated():
 
 
 def test_the_headline_is_the_calibration():
-    assert TASK.headline({"level": 0.9}) == {"calibration": {"level": 0.9}}
+    assert TASK.headline({"level": 0.9}, ("cell",)) == {"calibration": {"level": 0.9}}

@@ -18,8 +18,8 @@ def demo(
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the drawing and the training.")] = 0,
 ) -> None:
     """Draw cells, train on them, write the report: needs no data."""
-    from corpuscle import api
+    from corpuscle import making
 
-    run = api.demo(out, per_class=per_class, seed=seed, command=options.typed(), progress=options.progress())
+    run = making.demo(out, per_class=per_class, seed=seed, command=options.typed(), progress=options.progress())
     options.say_result(run)
     typer.echo("now your own images, a folder a class:  corpuscle train FOLDER --out runs/mine")

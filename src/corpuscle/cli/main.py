@@ -8,7 +8,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from corpuscle.cli import compare, demo, evaluate, inspect, options, predict, report, split, submit, train
+from corpuscle.cli import (
+    compare,
+    compose,
+    cutouts,
+    demo,
+    evaluate,
+    explain,
+    inspect,
+    options,
+    predict,
+    report,
+    split,
+    submit,
+    train,
+)
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.stopped import Stopped
 
@@ -29,8 +43,11 @@ VERBS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "evaluate": evaluate.evaluate,
     "predict": predict.predict,
+    "explain": explain.explain,
     "compare": compare.compare,
     "submit": submit.submit,
+    "cutouts": cutouts.cutouts,
+    "compose": compose.compose,
     "report": report.report,
     "demo": demo.demo,
 }
@@ -52,10 +69,11 @@ def root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
     ] = False,
 ) -> None:
-    """Classify medical images and count what is in them: from a folder to a trained model with honest numbers.
+    """Classify medical images, count and segment what is in them: from a folder to a trained model with honest numbers.
 
     Begin with: corpuscle inspect FOLDER, then corpuscle train FOLDER; FOLDER holds a folder of images for each class.
     To count: corpuscle train FOLDER --recipe count; FOLDER holds images and their dots, boxes, points or numbers.
+    To segment: corpuscle train FOLDER --recipe segment; FOLDER holds images and masks.
     """
 
 

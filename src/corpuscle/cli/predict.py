@@ -25,6 +25,10 @@ def predict(
         Path | None,
         typer.Option(metavar="FOLDER", help="For the dots of a run that counts: a CSV, and GeoJSONs for QuPath."),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For the masks of a run that segments, and the numbers of its objects."),
+    ] = None,
     device: options.Device = None,
     image_column: options.ImageColumn = None,
     root: options.Root = None,
@@ -38,7 +42,7 @@ def predict(
     from corpuscle import api
 
     progress = options.progress()
-    predicted = api.predict(run, images, out=out, points=points, settings=settings, progress=progress)
+    predicted = api.predict(run, images, out=out, points=points, masks=masks, settings=settings, progress=progress)
     for fault in predicted.faults:
         progress.say(f"passed over: {fault}")
     if out is None:

@@ -55,7 +55,7 @@ def split(
     from corpuscle.data.fingerprint import class_counts, object_counts
 
     divided = api.split(path, out, how=how, anew=anew, settings=settings, progress=options.progress())
-    for name, counts in class_counts(divided).items() if not divided.counted else ():
+    for name, counts in class_counts(divided).items() if not (divided.counted or divided.segmented) else ():
         typer.echo(f"{name}: " + ", ".join(f"{part} {count}" for part, count in counts.items()))
     for kind, parts in object_counts(divided).items() if divided.counted else ():
         of = (f"{part} {held['objects']} in {held['images']} images" for part, held in parts.items())

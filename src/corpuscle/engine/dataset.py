@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,23 @@ import numpy as np
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.legend import as_plain
 from corpuscle.core.progress import Progress
 from corpuscle.data.audit import Audit, audit, check_faults
 from corpuscle.data.cache import Canvases, survey
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.inspection import describe
 from corpuscle.data.leaks import find_leaks, leak_message
+from corpuscle.data.masks import Masks, survey_masks
 from corpuscle.data.points import near_neighbours
 from corpuscle.data.sources import scan
 from corpuscle.data.splits import PARTS, split_table
 from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.plan import choose_epochs, choose_epochs_of_crops, choose_shrink, choose_size
+from corpuscle.engine.scenes import scenes_of
+from corpuscle.synth.bank import is_bank
+from corpuscle.tasks.classify import class_numbers
 from corpuscle.tasks.task import Task
 
 HARDLY_LARGER = 1.25  # the longer side of a picture that is learned whole, as a share of the crop
@@ -37,6 +42,7 @@ class Ready:
         table: every row, unreadable ones too, so that places stay; those have no split.
         seen: what the survey found, a row each.
         canvases: prepared images by place.
+        masks: their masks, prepared likewise; None where the data have none.
         findings: faults and copies.
         experiment: with the size and the epochs chosen.
         why: the reasons of these.
@@ -48,11 +54,32 @@ class Ready:
     findings: Audit
     experiment: Experiment
     why: Mapping[str, str]
+    masks: Masks | None = None
 
     def places(self, part: str) -> np.ndarray:
         """Places of the sound images of a part."""
         chosen = (self.table.frame["split"] == part).fill_null(False) & self.findings.sound
         return np.flatnonzero(chosen.to_numpy())
+
+    def held_K(self, places: np.ndarray) -> np.ndarray | None:
+        """How much some images hold of each class: images, or the root of its pixels; None where objects are counted.
+
+        The root, for a class of a thousandth of the pixels would else drown all others once it counts as much.
+
+        Raises:
+            CorpuscleError: images with masks are to be drawn by their class.
+        """
+        table = self.table
+        if table.counted:
+            return None
+        if not table.segmented:
+            return np.bincount(class_numbers(table)[places], minlength=len(table.classes))
+        if self.experiment.fit.balance == "sampling":
+            raise CorpuscleError(
+                "fit.balance=sampling expects a class an image, these have masks; pass --set fit.balance=weights"
+            )
+        pixels = [row or [0] * len(table.classes) for row in table.frame["pixels"][places].to_list()]
+        return np.sqrt(np.array(pixels).reshape(-1, len(table.classes)).sum(axis=0))
 
     def samples(self) -> str:
         """The content of samples.csv."""
@@ -62,10 +89,10 @@ class Ready:
             counts = table.frame["counts"]
             numbers = [counts.list.get(k).rename(f"true_{kind}") for k, kind in enumerate(table.classes)]
             frame = frame.drop("label").with_columns(numbers)
-        text = io.StringIO()
+        if table.segmented:
+            frame = frame.with_columns(table.frame["mask"])
         found = self.seen.select("content", "height", "width", "mode", "fault")
-        pl.concat([frame, found], how="horizontal").write_csv(text)
-        return text.getvalue()
+        return pl.concat([frame, found], how="horizontal").write_csv()
 
     def fingerprint(self) -> dict[str, Any]:
         """The content of fingerprint.json, but for the normalisation."""
@@ -79,6 +106,7 @@ class Ready:
             "images": len(frame),
             "task": self.experiment.task,
             **holdings(labelled),
+            **({"legend": as_plain(self.table.legend)} if self.table.legend else {}),
             "groups": frame["group"].drop_nulls().n_unique(),
             "group_by": self.experiment.data.group_from or self.experiment.data.group_column,
             "sizes": sizes(self.seen),
@@ -95,17 +123,24 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     Raises:
         CorpuscleError: faults of the layout or the images, or parts that leak.
     """
+    if task.learns_masks and is_bank(path):
+        return ready_scenes(path, experiment, progress)
     table = scan(path, experiment.data)
+    if table.segmented and not task.learns_masks:
+        table = table.without_masks()
     progress.say(describe(table))
     task.check(table)
     experiment, size_why = with_size(table, experiment, progress)
     looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
-    findings = audit(table, looked.frame)
+    seen, masks = looked.frame, None
+    if task.learns_masks:
+        table, seen, masks = with_masks(table, seen, experiment, progress)
+    findings = audit(table, seen)
     check_faults(table, findings, experiment.guard)
-    experiment, crop_why = with_view(table, looked.frame, experiment)
+    experiment, crop_why = with_view(table, seen, experiment)
     for fault in findings.faults:
         progress.say(f"set aside: {fault}")
-    divided = divide(table, experiment, findings, looked.frame)
+    divided = divide(table, experiment, findings, seen)
     assert looked.canvases is not None
     if findings.copies:
         progress.say(f"sets of images with identical pixels: {len(findings.copies)}")
@@ -115,8 +150,42 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     progress.say("images: " + ", ".join(f"{part} {counts[part]}" for part in PARTS if part in counts))
     num_train = counts["train"]
     experiment, epochs_why = with_epochs(experiment, num_train)
-    why = {"size": size_why, "epochs": epochs_why, "crop": crop_why}
-    return Ready(divided, looked.frame, looked.canvases, findings, experiment, why)
+    why = {
+        "size": size_why,
+        "epochs": epochs_why,
+        **({"crop": crop_why} if experiment.prepare.fit == "keep" or table.counted else {}),
+    }
+    return Ready(divided, seen, looked.canvases, findings, experiment, why, masks)
+
+
+def ready_scenes(path: Path, experiment: Experiment, progress: Progress) -> Ready:
+    """The scenes of a bank of cut-outs, divided as these are; there is nothing to survey."""
+    keeps = experiment.prepare.model_copy(update={"fit": "keep", "shrink": 1, "size": 0})
+    experiment = experiment.model_copy(update={"prepare": keeps})
+    made = scenes_of(path, experiment.compose, experiment.seed)
+    progress.say(describe(made.table))
+    findings = audit(made.table, made.seen)
+    experiment, crop_why = with_view(made.table, made.seen, experiment)
+    experiment, epochs_why = with_epochs(experiment, experiment.compose.scenes[0])
+    why = {"size": "scenes are composed as the net sees them", "epochs": epochs_why, "crop": crop_why}
+    return Ready(made.table, made.seen, made.canvases, findings, experiment, why, made.masks)
+
+
+def with_masks(
+    table: Table, seen: pl.DataFrame, experiment: Experiment, progress: Progress
+) -> tuple[Table, pl.DataFrame, Masks]:
+    """The table with the pixels of each class, what was seen with the faults of the masks, and the masks.
+
+    Args:
+        table: names the masks.
+        seen: what a survey found of the images.
+        experiment: with the shrinkage chosen.
+        progress: shows how far it is.
+    """
+    found = survey_masks(table, seen, experiment.read, experiment.prepare, experiment.cache.keep, progress)
+    assert found.masks is not None
+    masked = table.with_frame(table.frame.with_columns(found.frame["pixels"]))
+    return masked, found.joined(seen), found.masks
 
 
 def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataFrame) -> Table:
@@ -167,7 +236,7 @@ def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple
 
 
 def with_view(table: Table, seen: pl.DataFrame, experiment: Experiment) -> tuple[Experiment, str]:
-    """The experiment with what a net that counts sees of each image, and the reason.
+    """The experiment with what a net that counts or gives masks sees of each image, and the reason.
 
     Where only numbers are known, an augmentation that takes no object out of the picture. Where places are, whole
     pictures if they are hardly larger than the crop: a net that never saw a border counts what people leave out there.
@@ -176,16 +245,20 @@ def with_view(table: Table, seen: pl.DataFrame, experiment: Experiment) -> tuple
         CorpuscleError: pictures of several sizes, which can only be learned from in crops.
     """
     augment = experiment.augment
-    if not table.counted:
+    keeps, alone = experiment.prepare.fit == "keep", table.counted and table.points is None
+    if not (alone or keeps):
         return experiment, "as set"
     sides = set(seen.select("height", "width").drop_nulls().iter_rows())
-    keeps, alone = experiment.prepare.fit == "keep", table.points is None
-    longest = max(map(max, sides), default=0) / max(experiment.prepare.shrink, 1)
+    longest = seen.select(pl.max_horizontal("height", "width") / max(experiment.prepare.shrink, 1)).to_series()
+    usual = math.ceil(longest.median() or 0)  # type: ignore[arg-type]
     if alone:
         whole = {"rotate": 0.0, "quarter_turns": True, "zoom": 0.0, "shift": 0.0, "crop": 0}
         augment, why = augment.model_copy(update=whole), "numbers without places: turned by quarters, and never cut"
-    elif keeps and len(sides) == 1 and longest <= augment.crop * HARDLY_LARGER:
+    elif len(sides) == 1 and usual <= augment.crop * HARDLY_LARGER:
         augment, why = augment.model_copy(update={"crop": 0}), "the pictures are hardly larger: learned whole"
+    elif usual < augment.crop:
+        augment = augment.model_copy(update={"crop": usual})
+        return experiment.model_copy(update={"augment": augment}), f"half the pictures are no longer than {usual}"
     else:
         return experiment, "as set"
     if keeps and len(sides) > 1:

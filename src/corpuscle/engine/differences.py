@@ -13,7 +13,9 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.records import Score
 from corpuscle.engine import run_folder
+from corpuscle.metrics.areas import Areas
 from corpuscle.metrics.compare import paired_count_difference, paired_difference
+from corpuscle.metrics.segmentation import paired_mask_difference
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def differences(runs: Mapping[str, Path], part: str) -> list[PairedDifference]:
         CorpuscleError: the runs are of other tasks, disagree on what is true of an image, or have other classes.
     """
     tables = {name: _predictions(folder, part) for name, folder in runs.items()}
-    tasks = {name: "classify" if "prediction" in table.columns else "count" for name, table in tables.items()}
+    tasks = {name: _task_of(table) for name, table in tables.items()}
     found = []
     for a, b in itertools.combinations(tables, 2):
         if tasks[a] != tasks[b]:
@@ -68,11 +70,26 @@ def _of_counts(a: str, b: str, both: pl.DataFrame, kinds: list[str]) -> list[tup
     return [("mae", paired_count_difference("mae", said_a_NK, said_b_NK, true_NK, both["group"].to_list()))]
 
 
+def _of_masks(a: str, b: str, both: pl.DataFrame, classes: list[str]) -> list[tuple[str, Score]]:
+    def pixels(word: str, end: str) -> np.ndarray:
+        return both.select(f"{word}_{name}{end}" for name in classes).to_numpy()
+
+    one, other = (Areas(*(pixels("true", end), pixels("said", end), pixels("both", end))) for end in ("", " of b"))
+    group_N = both["group"].to_list()
+    return [(name, paired_mask_difference(name, one, other, group_N)) for name in ("mean_dice", "mean_iou")]
+
+
 SCORES: dict[str, Callable[[str, str, pl.DataFrame, list[str]], list[tuple[str, Score]]]] = {
     "classify": _of_classes,
     "count": _of_counts,
+    "segment": _of_masks,
 }
-PREFIX = {"classify": "p_", "count": "count_"}  # of the columns that name a class or a kind
+PREFIX = {"segment": "both_", "classify": "p_", "count": "count_"}  # of the columns that name a class or a kind
+
+
+def _task_of(table: pl.DataFrame) -> str:
+    """What a table of predictions is of; masks have a column that no other task has, and objects as counts have."""
+    return next(task for task, prefix in PREFIX.items() if any(name.startswith(prefix) for name in table.columns))
 
 
 def _predictions(folder: Path, part: str) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,13 @@ def write_scores(
     """
     classes = next((list(held.table.classes) for held in parts.values()), [])
     judged = {part: task.judge(held, calibration, how) for part, held in parts.items() if len(held.table)}
-    metrics = {"task": name, "classes": classes, **task.headline(calibration), "parts": judged}
+    metrics = {"task": name, "classes": classes, **task.headline(calibration, classes), "parts": judged}
     tables = [task.predictions(held, calibration) for held in parts.values()]
     nothing = pl.DataFrame(schema={"image": pl.String, "split": pl.String, "group": pl.String})
-    _write_csv(out / PREDICTIONS, pl.concat(tables) if tables else nothing)
+    write_text(out / PREDICTIONS, (pl.concat(tables) if tables else nothing).write_csv())
     dots = [_dots(held) for held in parts.values() if held.found is not None]
     if dots:
-        _write_csv(out / POINTS, pl.concat(dots))
+        write_text(out / POINTS, pl.concat(dots).write_csv())
     write_json(out / METRICS, metrics)
     return metrics
 
@@ -53,9 +52,3 @@ def _dots(held: Held) -> pl.DataFrame:
     true = held.table.points.filter(pl.col("image").is_in(held.table.frame["image"].implode()))
     true = true.with_columns(what=pl.lit("true"), score=pl.lit(None, pl.Float64)).select(columns)
     return pl.concat([found, true])
-
-
-def _write_csv(path: Path, frame: pl.DataFrame) -> None:
-    text = io.StringIO()
-    frame.write_csv(text)
-    write_text(path, text.getvalue())

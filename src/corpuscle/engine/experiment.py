@@ -17,7 +17,8 @@ from corpuscle.engine.device import DevicePlan
 from corpuscle.engine.optim import OptimPlan
 from corpuscle.engine.schedule import FitPlan, Stage
 from corpuscle.nets.zoo import NetPlan
-from corpuscle.tasks.zoo import CountPlan
+from corpuscle.synth.plan_compose import ComposePlan
+from corpuscle.tasks.zoo import CountPlan, SegmentPlan
 
 
 class CachePlan(Settings):
@@ -38,7 +39,7 @@ class ScorePlan(Settings):
 class Experiment(Settings):
     """Everything a training run was asked to do."""
 
-    task: Literal["classify", "count"] = Field("classify", description="what is learned")
+    task: Literal["classify", "count", "segment"] = Field("classify", description="what is learned")
     seed: int = Field(0, ge=0, description="of every random choice: split, weights, order, augmentation")
     data: SourcePlan = Field(SourcePlan(), description="how the data set is laid out")
     read: ReadPlan = Field(ReadPlan(), description="limits of the reader")
@@ -52,6 +53,8 @@ class Experiment(Settings):
     optim: OptimPlan = Field(OptimPlan(), description="the optimiser")
     fit: FitPlan = Field(FitPlan(), description="how the net is fitted")
     count: CountPlan = Field(CountPlan(), description="how objects are counted, with task=count")
+    segment: SegmentPlan = Field(SegmentPlan(), description="how pixels are classified, with task=segment")
+    compose: ComposePlan = Field(ComposePlan(), description="how scenes are composed, where the data are cut-outs")
     device: DevicePlan = Field(DevicePlan(), description="what computes")
     score: ScorePlan = Field(ScorePlan(), description="how final scores are computed")
 

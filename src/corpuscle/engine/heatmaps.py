@@ -17,6 +17,12 @@ MOST = 16  # images of a part
 SIDE = 1024  # larger maps are thinned: they are looked at, not added up
 
 
+def spread(places: np.ndarray) -> set[int]:
+    """A few of the places, evenly."""
+    rows = np.unique(np.linspace(0, len(places) - 1, MOST).astype(int)) if len(places) else places
+    return set(places[rows].tolist())
+
+
 @dataclass
 class Heatmaps:
     """Writes densities as 8-bit grey PNGs, and an index that says what 255 stands for.
@@ -34,8 +40,7 @@ class Heatmaps:
 
     def of(self, places: np.ndarray) -> Callable[[int, np.ndarray], None]:
         """What is to be called with each density of a part; it keeps some, spread evenly over the part."""
-        spread = np.unique(np.linspace(0, len(places) - 1, MOST).astype(int)) if len(places) else places
-        chosen = set(places[spread].tolist())
+        chosen = spread(places)
 
         def show(place: int, density_KHW: np.ndarray) -> None:
             if place in chosen:

@@ -16,7 +16,6 @@ from corpuscle.engine.experiment import Experiment
 SIZE_STEP, SMALLEST, LARGEST = 32, 64, 96
 SHRINKS, NEAREST = (1, 2, 4, 8), 10
 FEWEST_EPOCHS, MOST_EPOCHS, IMAGES_SEEN = 30, 100, 36_000  # a small set needs more passes for as many steps
-
 CROP_STEPS, FEWEST_OF_CROPS, MOST_OF_CROPS = 1_800, 20, 500
 
 
@@ -74,7 +73,7 @@ def derive(
     why: Mapping[str, str],
     machine: Machine,
     num_train: int,
-    class_N: np.ndarray | None,
+    held_K: np.ndarray | None,
     measured: Normalisation,
     published: Normalisation | None,
 ) -> Derived:
@@ -85,7 +84,7 @@ def derive(
         why: the reasons of these.
         machine: what computes.
         num_train: images of the training part.
-        class_N: their class numbers; None where the task has no classes.
+        held_K: how much they hold of each class, as in `balanced_weights`; None where the task has no classes.
         measured: normalisation of the training part.
         published: what the starting weights were trained with, if they come with one.
 
@@ -105,11 +104,11 @@ def derive(
         normalisation, why_norm = published, "what the starting weights were trained with"
     weight_K, why_weights = None, "as set: every image counts alike"
     if experiment.fit.balance != "none":
-        if class_N is None:
+        if held_K is None:
             raise CorpuscleError(
                 f"fit.balance={experiment.fit.balance} expects classes, this task has none; leave it at none"
             )
-        weight_K = balanced_weights(class_N)
+        weight_K = balanced_weights(held_K)
         how = "in the loss" if experiment.fit.balance == "weights" else "by how often it is drawn"
         why_weights = f"one over the class's share of the training part, {how}"
     canvas = "prepare.shrink" if experiment.prepare.fit == "keep" else "prepare.size"
@@ -119,7 +118,7 @@ def derive(
         "fit.batch_size": {"value": batch_size, "why": why_batch},
         "normalisation": {"value": [list(normalisation.mean), list(normalisation.std)], "why": why_norm},
         "class weights": {"value": None if weight_K is None else weight_K.round(4).tolist(), "why": why_weights},
-        **({"augment.crop": {"value": experiment.augment.crop, "why": why["crop"]}} if class_N is None else {}),
+        **({"augment.crop": {"value": experiment.augment.crop, "why": why["crop"]}} if "crop" in why else {}),
         "device": {"value": str(machine.device), "why": machine.why["device"]},
         "precision": {"value": machine.precision, "why": machine.why["precision"]},
         "workers": {"value": machine.workers, "why": machine.why["workers"]},
@@ -127,7 +126,10 @@ def derive(
     return Derived(batch_size, normalisation, weight_K, reasons)
 
 
-def balanced_weights(target_N: np.ndarray) -> np.ndarray:
-    """weight_K that makes every class count alike, with mean one over the images (scikit-learn's 'balanced')."""
-    count_K = np.bincount(target_N)
-    return len(target_N) / (len(count_K) * np.maximum(count_K, 1))
+def balanced_weights(held_K: np.ndarray) -> np.ndarray:
+    """weight_K that makes every class count alike, with mean one over what is held (scikit-learn's 'balanced').
+
+    Args:
+        held_K: how much there is of each class: images, or the root of its pixels.
+    """
+    return held_K.sum() / (len(held_K) * np.maximum(held_K, 1))

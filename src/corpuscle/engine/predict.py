@@ -14,17 +14,19 @@ from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.core.files import disk_errors, whole_file
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import validated
-from corpuscle.data.cache import Canvases, content_of, survey_few
+from corpuscle.data.cache import SCHEMA, Canvases, content_of, survey_few
 from corpuscle.data.geojson import write_points_geojson
 from corpuscle.data.loader import Images, Loader, Order
+from corpuscle.data.masks import Masks
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
-from corpuscle.data.readers.windows import ArrayWindows, Windows, open_windows
+from corpuscle.data.readers.windows import ArrayWindows, open_windows
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Numbers
 from corpuscle.engine.device import DevicePlan, Machine, choose_machine
-from corpuscle.engine.maps import Counted, count_windows, dots_table
+from corpuscle.engine.maps import Eye, Looked, dots_table
 from corpuscle.engine.stitch import Scale
+from corpuscle.metrics.overlap import overlap_of
 from corpuscle.nets.card import Card, load
 from corpuscle.nets.net import Net
 from corpuscle.tasks.task import Held, Task
@@ -86,6 +88,7 @@ class Predictor:
         table: Table,
         canvases: Canvases,
         places: np.ndarray,
+        masks: Masks | None = None,
         progress: Progress = SILENT,
         show: Show | None = None,
     ) -> Held:
@@ -95,25 +98,35 @@ class Predictor:
             table: the rows of all of them.
             canvases: the images, prepared as the card says.
             places: which of them.
+            masks: the true ones, prepared likewise, where the net gives masks.
             progress: shows how far it is.
-            show: is given the place and the density_KHW of each image, where the net gives densities.
+            show: is given the place and the density_KHW or mask_HW of each image, where the net gives maps.
         """
         part = table.with_frame(table.frame[places])
         if not self.net.gives_maps:
             return Held(part, self._numbers(canvases, places, progress))
-        counted = []
-        for place in progress.track(places, "counting", len(places)):
-            one = self._count(ArrayWindows(canvases[int(place)]), prepared=True)
-            counted.append(one.without_density())
+        eye, looked, overlaps = self._eye(), [], []
+        for place in progress.track(places, "looking", len(places)):
+            one = eye.look(ArrayWindows(canvases[int(place)]), shrunk=True)
+            looked.append(one.without_map())
+            if masks is not None:
+                overlaps.append(overlap_of(masks[int(place)], one.map, len(table.classes), self.tolerance))
             if show is not None:
-                show(int(place), one.density_KHW)
-        said_NK = np.array([one.count_K for one in counted]).reshape(-1, len(table.classes))
-        return Held(part, said_NK, dots_table(part.frame["image"].to_list(), counted, table.classes))
+                show(int(place), one.map)
+        said_NK = np.array([one.said_K for one in looked]).reshape(-1, self.width)
+        found = None if self.net.gives_masks else dots_table(part.frame["image"].to_list(), looked, table.classes)
+        return Held(part, said_NK, found, overlaps)
 
-    def predict(self, paths: Sequence[Path], progress: Progress = SILENT) -> Predicted:
-        """Predict images by name; the ones that cannot be read are reported and passed over."""
+    def predict(self, paths: Sequence[Path], progress: Progress = SILENT, show: Show | None = None) -> Predicted:
+        """Predict images by name; the ones that cannot be read are reported and passed over.
+
+        Args:
+            paths: of the images.
+            progress: shows how far it is.
+            show: is given the place in `paths` and the density_KHW or mask_HW of each image, where the net gives maps.
+        """
         if self.net.gives_maps:
-            return self._predict_maps(paths, progress)
+            return self._predict_maps(paths, progress, show)
         chunks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)] or [[]]
         few = [self._predict_few(chunk) for chunk in progress.track(chunks, "predicting", len(paths), per_item=AT_ONCE)]
         return Predicted(
@@ -148,36 +161,48 @@ class Predictor:
             remedy=pl.when(foreign).then(remedy).otherwise("remedy"),
         )
 
-    def _predict_maps(self, paths: Sequence[Path], progress: Progress) -> Predicted:
-        read = validated(ReadPlan, self.card.read)
-        nothing = Counted.nothing(len(self.card.classes))
-        counted, rows = [], []
-        several = len(paths) > 1
-        for path in progress.track(paths, "counting", len(paths)) if several else paths:
-            one, row = nothing, dict.fromkeys(("content", "height", "width", "mode", "fault", "remedy"))
+    def _predict_maps(self, paths: Sequence[Path], progress: Progress, show: Show | None) -> Predicted:
+        read, eye = validated(ReadPlan, self.card.read), self._eye()
+        looked: list[Looked | None] = []
+        rows, several = [], len(paths) > 1
+        for place, path in enumerate(progress.track(paths, "predicting", len(paths)) if several else paths):
+            one, row = None, dict.fromkeys(SCHEMA)
             try:
                 with open_windows(path, read) as windows:
                     row |= {"height": windows.height, "width": windows.width}
                     if isinstance(windows, ArrayWindows):
                         row["content"] = content_of(windows.array_HWC)
-                    one = self._count(windows, progress=SILENT if several else progress)
+                    one = eye.look(windows, progress=SILENT if several else progress)
             except CorpuscleError as error:
                 what, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
                 row |= {"fault": what, "remedy": remedy}
-            counted.append(one.without_density())
+            if one is not None and show is not None:
+                show(place, one.map)
+            looked.append(None if one is None else one.without_map())
             rows.append(row)
-        text, number = pl.String, pl.Int64
-        schema = {"content": text, "height": number, "width": number, "mode": text, "fault": text, "remedy": text}
-        seen = pl.DataFrame(rows, schema=schema)
-        said_NK = np.array([one.count_K for one in counted]).reshape(-1, len(self.card.classes))
-        found = dots_table([str(path) for path in paths], counted, self.card.classes)
+        seen = pl.DataFrame(rows, schema=SCHEMA)
+        nothing_K = np.full(self.width, np.nan)
+        said_NK = np.array([nothing_K if one is None else one.said_K for one in looked]).reshape(-1, self.width)
+        names = [str(path) for path in paths]
+        found = None if self.net.gives_masks else dots_table(names, looked, self.card.classes)
         return Predicted(self._told(paths, said_NK, seen), said_NK, seen, found)
 
-    def _count(self, windows: Windows, prepared: bool = False, progress: Progress = SILENT) -> Counted:
-        """Count an image as it is on disk, or one that is prepared already."""
+    @property
+    def width(self) -> int:
+        """Numbers that are said of an image: one a class, or pixels and then objects of each."""
+        return len(self.card.classes) * (2 if self.net.gives_masks else 1)
+
+    @property
+    def tolerance(self) -> float:
+        """Pixels by which the boundary of a mask may be off."""
+        return float(self.card.calibration.get("tolerance", 0))
+
+    def _eye(self) -> Eye:
+        """The net as it is shown images of any size."""
         shrink = validated(PreparePlan, self.card.prepare).shrink
         scale = Scale(shrink, np.array(self.card.mean), np.array(self.card.std), self.card.views)
-        return count_windows(self.net, windows, scale, self.machine.device, prepared, progress)
+        smallest = self.card.calibration.get("smallest", 1)
+        return Eye(self.net, scale, self.machine.device, len(self.card.classes), smallest)
 
     def _numbers(self, canvases: Canvases, places: np.ndarray, progress: Progress = SILENT) -> np.ndarray:
         """said_NK of images of one size, in the order of the places; views are averaged."""
@@ -237,18 +262,18 @@ def write_points(predicted: Predicted, out: Path) -> None:
     write_table(predicted.found, out / "points.csv")
     sound = predicted.table.filter(pl.col("fault").is_null())["image"].to_list()
     for image, name in zip(sound, unlike_names(sound), strict=True):
-        write_points_geojson(out / name, predicted.found.filter(pl.col("image") == image))
+        write_points_geojson(out / f"{name}.geojson", predicted.found.filter(pl.col("image") == image))
 
 
 def unlike_names(images: Sequence[str]) -> list[str]:
-    """A file name for each image; images of one name keep as much of their folders as tells them apart.
+    """A file name for each image, without an ending; images of one name keep as much of their folders as differs.
 
     >>> unlike_names(["a/1.png", "b/1.png", "b/2.png"])
-    ['a_1.geojson', 'b_1.geojson', '2.geojson']
+    ['a_1', 'b_1', '2']
     """
     parts = [PurePath(image).with_suffix("" if "#" not in image else PurePath(image).suffix).parts for image in images]
     names = []
     for part in parts:
         depth = next((d for d in range(1, len(part)) if sum(p[-d:] == part[-d:] for p in parts) == 1), len(part))
-        names.append("_".join(piece.strip("/") for piece in part[-depth:]) + ".geojson")
+        names.append("_".join(piece.strip("/") for piece in part[-depth:]))
     return names

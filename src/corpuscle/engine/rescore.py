@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,25 @@ import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import disk_errors, write_json
+from corpuscle.core.legend import IGNORED, Legend, from_plain
 from corpuscle.core.progress import Progress
-from corpuscle.core.settings import resolve
+from corpuscle.core.settings import resolve, validated
 from corpuscle.data.audit import GuardPlan, audit, check_faults
 from corpuscle.data.fingerprint import holdings, sizes
+from corpuscle.data.masks import prepare_mask, read_mask
+from corpuscle.data.prepare import PreparePlan
+from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.table import Table
 from corpuscle.engine import run_folder
+from corpuscle.engine.dataset import with_masks
 from corpuscle.engine.environment import describe
 from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.predict import Predicted, Predictor
+from corpuscle.engine.predict import Predicted, Predictor, Show
+from corpuscle.metrics.overlap import Overlap, overlap_of
+from corpuscle.synth.bank import is_bank
+from corpuscle.tasks.segment import colours_of
 from corpuscle.tasks.task import Held, Judging
 from corpuscle.tasks.zoo import Choices, build_task
 
@@ -41,18 +50,25 @@ def own_table(run: Path) -> Table:
     root = Path(facts["root"])
     if not root.exists():
         raise CorpuscleError(f"the images of {run} were in {root}, which is gone; pass the path they have now")
-    classes, points = tuple(facts.get("classes") or facts["counts"]), None
+    legend = from_plain(facts["legend"]) if "legend" in facts else None
+    classes, points = legend.classes if legend else tuple(facts.get("classes") or facts["counts"]), None
+    if legend and is_bank(root):
+        raise CorpuscleError(
+            f"expected held-out images on disk, {run} held out scenes that are composed anew; name images with masks, "
+            "such as corpuscle compose writes"
+        )
     if "counts" in facts:
         counts = pl.concat_list(pl.col(f"true_{kind}").cast(pl.Int64) for kind in classes)
         frame = frame.with_columns(counts=counts, label=pl.lit(None, pl.String))
         points = _own_points(run)
-    columns = ("image", "label", "group", "split", "counts")
+    columns = ("image", "label", "group", "split", "counts", "mask")
     return Table(
         frame=frame.select(name for name in columns if name in frame.columns),
         root=root,
         classes=classes,
         layout="the run's own held-out images",
         points=points,
+        legend=legend,
     )
 
 
@@ -75,6 +91,8 @@ def labelled_table(path: Path, plan: SourcePlan, card: Card) -> Table:
     build_task(card.task).check(table)
     if table.counted:
         return _counted_alike(table, card)
+    if table.segmented and build_task(card.task).learns_masks:
+        return _segmented_alike(table, card)
     unknown = sorted(set(table.classes) - set(card.classes))
     if unknown:
         raise CorpuscleError(
@@ -105,6 +123,29 @@ def _counted_alike(table: Table, card: Card) -> Table:
     return replace(table, frame=frame, classes=card.classes, points=points)
 
 
+def _segmented_alike(table: Table, card: Card) -> Table:
+    """The table with the classes of the run in the run's order; a class that its legend lacks is absent.
+
+    Raises:
+        CorpuscleError: its masks have a class that the run does not know.
+    """
+    assert table.legend is not None
+    unknown = [name for name in table.classes if name not in card.classes]
+    if unknown:
+        raise CorpuscleError(
+            f"expected masks of {', '.join(card.classes)}, these also have {', '.join(unknown)}; name what they hold "
+            'as the run does, with --set \'data.legend={"128": "NAME"}\', or "ignore" for what is not to be judged'
+        )
+    own = table.legend
+    number_of = {
+        value: number if number == IGNORED else card.classes.index(own.classes[number])
+        for value, number in own.number_of.items()
+    }
+    legend = Legend(card.classes, number_of, colours_of(card.calibration, card.classes))
+    frame = table.frame.filter(pl.col("mask").is_not_null()).with_columns(split=pl.lit("test"))
+    return replace(table, frame=frame, classes=card.classes, legend=legend)
+
+
 def rescore(
     run: Path,
     table: Table,
@@ -124,9 +165,14 @@ def rescore(
     """
     _check_out(out)
     card = predictor.card
-    task = build_task(card.task, Choices(experiment.count))
-    predicted = predictor.predict([table.path_of(image) for image in table.frame["image"]], progress)
+    task = build_task(card.task, Choices(experiment.count, experiment.segment))
+    overlaps: dict[int, Overlap] = {}
+    show = _judging(table, predictor, overlaps) if task.learns_masks else None
+    predicted = predictor.predict([table.path_of(image) for image in table.frame["image"]], progress, show)
     seen = predicted.seen.with_columns(pl.col("content").fill_null(table.frame["image"]))  # tiles have no digest
+    if task.learns_masks:
+        prepared = experiment.model_copy(update={"prepare": validated(PreparePlan, card.prepare)})
+        table, seen, _ = with_masks(table, seen, prepared, progress)
     findings = audit(table, seen)
     present = replace(table, classes=tuple(sorted(table.frame["label"].drop_nulls().unique())))
     check_faults(table if table.counted else present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
@@ -138,7 +184,8 @@ def rescore(
         places = np.flatnonzero(((table.frame["split"] == name) & findings.sound).to_numpy())
         if len(places):
             part = table.with_frame(table.frame[places])
-            parts[name] = Held(part, predicted.said_NK[places], _found(table, predicted, places))
+            judged = [overlaps[place] for place in places.tolist()] if overlaps else ()
+            parts[name] = Held(part, predicted.said_NK[places], _found(table, predicted, places), judged)
     facts = {
         "layout": table.layout,
         "root": str(table.root.resolve()),
@@ -157,6 +204,24 @@ def rescore(
     write_json(out / run_folder.ENVIRONMENT, environment | {"weights_digest": card.weights_digest})
     how = Judging(experiment.seed, experiment.score.resamples)
     return write_scores(out, parts, task, card.task, card.calibration, how)
+
+
+def _judging(table: Table, predictor: Predictor, overlaps: dict[int, Overlap]) -> Show:
+    """What compares the mask that is said of each image with the true one, and keeps no mask.
+
+    A true mask that cannot be used is passed over; the survey of the masks names it.
+    """
+    assert table.legend is not None
+    legend, read = table.legend, validated(ReadPlan, predictor.card.read)
+    prepare = validated(PreparePlan, predictor.card.prepare)
+
+    def show(place: int, said_HW: np.ndarray) -> None:
+        with contextlib.suppress(CorpuscleError):
+            path = table.path_of(table.frame["mask"][place])
+            true_HW = prepare_mask(read_mask(path, legend, read), prepare)
+            overlaps[place] = overlap_of(true_HW, said_HW, len(legend.classes), predictor.tolerance)
+
+    return show
 
 
 def _found(table: Table, predicted: Predicted, places: np.ndarray) -> pl.DataFrame | None:

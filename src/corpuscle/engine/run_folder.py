@@ -22,8 +22,8 @@ from corpuscle.engine.experiment import Experiment
 EXPERIMENT, CARD, WEIGHTS = "experiment.toml", "card.json", "weights.safetensors"
 FINGERPRINT, PLAN, SAMPLES, LOG = "fingerprint.json", "plan.json", "samples.csv", "log.csv"
 METRICS, PREDICTIONS, ENVIRONMENT = "metrics.json", "predictions.csv", "environment.json"
-POINTS, HEATMAPS = "points.csv", "heatmaps"
-CHECKPOINT = "checkpoints/last.safetensors"
+POINTS, HEATMAPS, EXAMPLES = "points.csv", "heatmaps", "examples"
+CHECKPOINT, IMPROVED = "checkpoints/last.safetensors", "improved"
 
 
 def check(out: Path, experiment: Experiment) -> None:

@@ -61,6 +61,9 @@ class FitPlan(Settings):
     clip_norm: float = Field(5.0, ge=0.0, description="longest gradient that is followed in full; 0 is any")
     patience: int = Field(0, ge=0, description="epochs without improvement after which a stage ends early; 0 is never")
     keep: Literal["best", "last"] = Field("best", description="which epoch's weights are kept, by the validation part")
+    keep_improved: int = Field(
+        0, ge=0, le=100, description="newest weights of epochs that improved, kept beside the best, with state.json"
+    )
     save_every: float = Field(30.0, ge=0.0, description="seconds between checkpoints at the end of epochs, at least")
 
 

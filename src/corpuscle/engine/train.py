@@ -26,9 +26,11 @@ from corpuscle.engine.dataset import Ready, ready
 from corpuscle.engine.device import Machine, choose_machine, processes
 from corpuscle.engine.environment import describe
 from corpuscle.engine.evaluate import write_scores
+from corpuscle.engine.examples import Examples
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.fit import Work, fit_stage
 from corpuscle.engine.heatmaps import Heatmaps
+from corpuscle.engine.improved import keep_improved
 from corpuscle.engine.optim import build_optimizer
 from corpuscle.engine.plan import Derived, derive
 from corpuscle.engine.predict import Predictor
@@ -137,14 +139,13 @@ class Training:
         net = net.to(machine.device).to(memory_format=torch.channels_last)
         places = data.places("train")
         measured = measure_normalisation(data.canvases, places, experiment.seed)
-        class_N = None if data.table.counted else class_numbers(data.table)[places]
-        derived = derive(experiment, data.why, machine, len(places), class_N, measured, published)
+        derived = derive(experiment, data.why, machine, len(places), data.held_K(places), measured, published)
         return cls(out, data, machine, call, net, derived)
 
     @cached_property
     def targets(self) -> Targets:
         """What the net should say of each row."""
-        return self._task().targets(self.data.table, self.data.experiment.prepare, self.net)
+        return self._task().targets(self.data.table, self.data.experiment.prepare, self.net, self.data.masks)
 
     def run(self) -> Path:
         """Do what is left of the training, and everything after it."""
@@ -223,8 +224,16 @@ class Training:
             save_state(self.out / run_folder.CHECKPOINT, self.state, self.net, optimizer, scaler)
 
     def _log(self) -> None:
-        if self.machine.first:
-            run_folder.write_log(self.out, self.state.history)
+        if not self.machine.first:
+            return
+        run_folder.write_log(self.out, self.state.history)
+        if (newest := self.data.experiment.fit.keep_improved) and self.state.history:
+            facts = {
+                "batch_size": self.derived.batch_size,
+                "mean": list(self.derived.normalisation.mean),
+                "std": list(self.derived.normalisation.std),
+            }
+            keep_improved(self.out / run_folder.IMPROVED, self.state, newest, facts, self._task().watch.column)
 
     def _task(self) -> Task:
         weight_K = None
@@ -276,14 +285,17 @@ class Training:
     def _finish(self) -> None:
         """Judge the best weights on the parts that were held out, and write all that use needs."""
         experiment, task = self.data.experiment, self._task()
-        predictor = Predictor(self.net, self._card({}), self.machine, task)
-        heatmaps = Heatmaps(self.out / run_folder.HEATMAPS, self.data.table, experiment.prepare.shrink)
+        data, progress = self.data, self.call.progress
+        predictor = Predictor(self.net, self._card(task.calibrate(None)), self.machine, task)
+        pictures: Heatmaps | Examples = Heatmaps(self.out / run_folder.HEATMAPS, data.table, experiment.prepare.shrink)
+        if data.masks is not None:
+            folder = self.out / run_folder.EXAMPLES
+            pictures = Examples(folder, data.table, data.canvases, data.masks, predictor.tolerance)
         parts = {}
         for part in ("val", "test"):
-            places = self.data.places(part)
-            show = heatmaps.of(places)
-            parts[part] = predictor.held(self.data.table, self.data.canvases, places, self.call.progress, show)
-        heatmaps.close()
+            places = data.places(part)
+            parts[part] = predictor.held(data.table, data.canvases, places, data.masks, progress, pictures.of(places))
+        pictures.close()
         calibration = task.calibrate(parts["val"] if len(parts["val"].table) else None)
         card = save(self.out, self.net, self._card(calibration))
         environment = run_folder.read_json(self.out / run_folder.ENVIRONMENT)
@@ -319,4 +331,5 @@ class Training:
 
 def task_of(experiment: Experiment, weight_K: torch.Tensor | None = None) -> Task:
     """The task that the settings ask for."""
-    return build_task(experiment.task, Choices(experiment.count, experiment.fit.label_smoothing, weight_K))
+    choices = Choices(experiment.count, experiment.segment, experiment.fit.label_smoothing, weight_K)
+    return build_task(experiment.task, choices)

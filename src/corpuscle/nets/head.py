@@ -1,4 +1,4 @@
-"""Heads: from features_NC to outputs_NK, or from feature maps to densities."""
+"""Heads: from features_NC to outputs_NK, or from feature maps to densities or to the classes of pixels."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Head(nn.Sequential):
             return super().forward(features_NC)
 
 
-def linear(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+def linear(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
     """Dropout and one linear layer."""
     return Head(nn.Dropout(plan.dropout), nn.Linear(num_features, num_outputs))
 
 
-def mlp(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+def mlp(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
     """Hidden layers with an activation and dropout each, then one linear layer."""
     layers: list[nn.Module] = []
     for num_inputs, width in pairwise((num_features, *plan.hidden)):
@@ -45,7 +45,7 @@ def mlp(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
     return Head(*layers, nn.Linear(plan.hidden[-1], num_outputs))
 
 
-def deep(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+def deep(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
     """Five hidden layers, each twice as wide as the features, with ReLU and dropout, then one linear layer."""
     width = 2 * num_features
     layers: list[nn.Module] = []
@@ -65,7 +65,7 @@ class Share(nn.Module):
         return x * self.share
 
 
-def density(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
+def density(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
     """A 1x1 convolution from features_NChw to density_NKhw, whose sum over hw is the count.
 
     It starts near zero, which is what most of an image holds, and in the unit of a density: objects a pixel of the
@@ -74,12 +74,28 @@ def density(plan: NetPlan, num_features: int, num_outputs: int) -> Head:
     last = nn.Conv2d(num_features, num_outputs, 1)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.zeros_(last.get_parameter("bias"))
-    return Head(nn.Dropout2d(plan.dropout), last, Share(plan.stride**2 / PIXELS_AN_OBJECT))
+    return Head(nn.Dropout2d(plan.dropout), last, Share(stride**2 / PIXELS_AN_OBJECT))
 
 
-HEADS: dict[str, Callable[[NetPlan, int, int], Head]] = {
+class MaskHead(Head):
+    """Layers in whatever precision autocast says: there are as many logits as pixels, and their loss is in fp32."""
+
+    def forward(self, features_NC: Tensor) -> Tensor:
+        return nn.Sequential.forward(self, features_NC)
+
+
+def mask(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
+    """A 1x1 convolution from features_NChw to logits_NKhw, drawn out to the size of the image."""
+    layers: list[nn.Module] = [nn.Dropout2d(plan.dropout), nn.Conv2d(num_features, num_outputs, 1)]
+    if stride > 1:
+        layers.append(nn.Upsample(scale_factor=stride, mode="bilinear"))
+    return MaskHead(*layers)
+
+
+HEADS: dict[str, Callable[[NetPlan, int, int, int], Head]] = {
     "linear": linear,
     "mlp": mlp,
     "deep": deep,
     "density": density,
+    "mask": mask,
 }

@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from corpuscle.nets.head import Head
-from corpuscle.nets.zoo import NetPlan
+from corpuscle.nets.zoo import MAP_HEADS, NetPlan
 
 
 class Net(nn.Module):
@@ -30,18 +30,29 @@ class Net(nn.Module):
 
     @property
     def gives_maps(self) -> bool:
-        """Whether the output is a map, image_NCHW of any size to maps_NKhw."""
-        return self.plan.head == "density"
+        """Whether the output is a map, image_NCHW of any size to densities_NKhw or logits_NKHW."""
+        return self.plan.head in MAP_HEADS
+
+    @property
+    def gives_masks(self) -> bool:
+        """Whether the map says of each pixel what class it is of."""
+        return self.plan.head == "mask"
 
     @property
     def stride(self) -> int:
         """Pixels of the image to one of the map."""
-        return cast(int, self.encoder.stride) if self.gives_maps else 1
+        return cast(int, self.encoder.stride) if self.gives_maps and not self.gives_masks else 1
 
     @property
     def multiple(self) -> int:
         """Height and width of an image must be a multiple of it."""
         return cast(int, self.encoder.multiple) if self.gives_maps else 1
+
+    @property
+    def reach(self) -> int:
+        """A pixel of the map depends on none that is further from those it lies on, or hardly so."""
+        drawn_out = cast(int, self.encoder.stride) if self.gives_masks else 0
+        return cast(int, self.encoder.reach) + drawn_out
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
         return self.head(self.encoder(image_NCHW))

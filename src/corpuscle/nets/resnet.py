@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from corpuscle.nets.pool import POOLS
+
 STAGE_WIDTHS = (64, 128, 256, 512)
 
 
@@ -102,13 +104,14 @@ class ResNet(nn.Module):
     Args:
         depth: 18, 34, 50, 101 or 152.
         norm: `batch`, or `group`, which does not learn the statistics of one camera.
+        pool: a name in `POOLS`.
         zero_init_residual: start each block as the identity (Goyal et al. 2017), which steadies training from scratch.
 
     >>> ResNet(50).num_features
     2048
     """
 
-    def __init__(self, depth: int, norm: str = "batch", zero_init_residual: bool = True) -> None:
+    def __init__(self, depth: int, norm: str = "batch", pool: str = "avg", zero_init_residual: bool = True) -> None:
         super().__init__()
         block, num_blocks = DEPTHS[depth]
         self.num_features = STAGE_WIDTHS[-1] * block.expansion
@@ -124,7 +127,7 @@ class ResNet(nn.Module):
                 layer.append(block(num_inputs, width, stride, norm))
                 num_inputs = width * block.expansion
             self.add_module(f"layer{stage}", layer)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.pool = POOLS[pool]()
         self._start(zero_init_residual)
 
     def _start(self, zero_init_residual: bool) -> None:
@@ -134,7 +137,7 @@ class ResNet(nn.Module):
             elif isinstance(module, BasicBlock | Bottleneck) and zero_init_residual:
                 nn.init.zeros_(module.last_norm.get_parameter("weight"))
 
-    def forward_features(self, image_NCHW: Tensor) -> Tensor:
+    def maps(self, image_NCHW: Tensor) -> Tensor:
         """The last feature maps, one thirty-second of the image's size, before pooling."""
         x_NCHW = self.maxpool(self.relu(self.bn1(self.conv1(image_NCHW))))
         for stage in range(1, len(STAGE_WIDTHS) + 1):
@@ -142,4 +145,4 @@ class ResNet(nn.Module):
         return x_NCHW
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
-        return self.avgpool(self.forward_features(image_NCHW)).flatten(1)
+        return self.pool(self.maps(image_NCHW))

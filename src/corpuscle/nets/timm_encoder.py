@@ -6,12 +6,14 @@ import logging
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.nets.pool import POOLS
 from corpuscle.nets.tensors import Tensors, Weights
 
 PREFIX = "timm/"
@@ -38,13 +40,39 @@ def names(like: str) -> list[str]:
     return timm.list_pretrained() if "." in like.removeprefix(PREFIX) else timm.list_models()
 
 
-def build(model: str, size: int) -> nn.Module:
+def build(model: str, size: int, pool: str = "avg") -> nn.Module:
     """A timm encoder with random weights: image_NCHW to features_NC.
 
+    Args:
+        model: its name.
+        size: height and width of its images.
+        pool: a name in `POOLS`; `avg` leaves the encoder to pool in its own way, which for most is the average.
+
     Raises:
-        CorpuscleError: the encoder is made for images of another size and cannot be built for this one.
+        CorpuscleError: the encoder is made for images of another size and cannot be built for this one, or is to be
+            pooled and has no maps (at the first image where only that tells).
     """
-    return _create(model, size, pretrained=False)
+    if pool == "avg":
+        return _create(model, size, pretrained=False)
+    try:
+        encoder = _create(model, size, pretrained=False, global_pool="")
+    except (AssertionError, TypeError, ValueError) as error:
+        raise _no_maps(model, pool, str(error).strip().partition("\n")[0]) from error
+    encoder.register_forward_hook(partial(_pooled, model, pool, POOLS[pool]()))  # a wrapper would rename the tensors
+    return encoder
+
+
+def maps(encoder: nn.Module, image_NCHW: Tensor, pool: str) -> Tensor | None:
+    """The maps_NChw that an encoder pools, None where it has none: tokens are not maps."""
+    see = encoder.forward if pool != "avg" else getattr(encoder, "forward_features", None)
+    last = see(image_NCHW) if callable(see) else None
+    return last if isinstance(last, Tensor) and _are_maps(encoder, last) else None
+
+
+def features(encoder: nn.Module, maps_NChw: Tensor, pool: str) -> Tensor:
+    """features_NC of the maps, as the encoder makes them itself."""
+    features_NC: Tensor = encoder.forward_head(maps_NChw) if pool == "avg" else POOLS[pool]()(maps_NChw)  # type: ignore[operator]
+    return features_NC
 
 
 def measure(encoder: nn.Module, model: str, size: int) -> int:
@@ -158,6 +186,26 @@ def _see_that_it_answers(address: str) -> None:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=SECONDS_TO_ANSWER).close()
     except urllib.error.HTTPError:
         return  # the network is there; the client knows better what this answer means
+
+
+def _pooled(model: str, pool: str, layer: nn.Module, encoder: nn.Module, args: Any, last: Tensor) -> Tensor:
+    """The hook that pools what an unpooled encoder gives."""
+    if not _are_maps(encoder, last):
+        raise _no_maps(model, pool, f"features of {' × '.join(map(str, last.shape[1:]))}")
+    pooled_NC: Tensor = layer(last)
+    return pooled_NC
+
+
+def _are_maps(encoder: nn.Module, last: Tensor) -> bool:
+    """Whether the axes are image, channel, row and column."""
+    return last.ndim == 4 and last.shape[1] in (encoder.num_features, getattr(encoder, "head_hidden_size", None))
+
+
+def _no_maps(model: str, pool: str, came: str) -> CorpuscleError:
+    return CorpuscleError(
+        f"net.pool={pool} expects an encoder that ends in maps (channels, rows, columns), {model} gives {came}; "
+        "leave net.pool at avg, or choose another --model"
+    )
 
 
 def _wrong_size(model: str, size: int, reason: str) -> CorpuscleError:

@@ -9,14 +9,12 @@ from pathlib import Path
 import torch
 
 from corpuscle.core.errors import CorpuscleError, nearest
-from corpuscle.nets import timm_encoder
+from corpuscle.nets import smp_body, timm_encoder
 from corpuscle.nets.card import CARD, WEIGHTS, read_card, read_weights
 from corpuscle.nets.net import Net
+from corpuscle.nets.smp_body import IMAGENET_MEAN, IMAGENET_STD, is_smps
 from corpuscle.nets.tensors import Tensors, Triple, Weights, differences, digest_of_tensors, first_of, read_tensors
-from corpuscle.nets.zoo import ENCODERS, NetPlan, is_timms
-
-IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+from corpuscle.nets.zoo import ENCODERS, RESNETS, NetPlan, is_timms
 
 PREFIXES = ("", "encoder.", "module.", "module.encoder.", "backbone.", "model.")
 CLASSIFIERS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")  # left behind: the head starts anew
@@ -67,6 +65,8 @@ def _find(net: Net, source: str) -> Weights:
     if source == "imagenet":
         if is_timms(net.plan.model):
             return timm_encoder.published(net.plan.model, net.size)
+        if is_smps(net.plan.model):
+            return smp_body.published(net.plan.model)
         return _published_resnet(net.plan)
     path = Path(source)
     if path.name == WEIGHTS and (path.parent / CARD).is_file():
@@ -122,7 +122,7 @@ def _remedy(plan: NetPlan, tensors: Tensors) -> str:
 
 
 def _resnets() -> Iterator[NetPlan]:
-    for model in ENCODERS:
+    for model in RESNETS:
         yield NetPlan(model=model, norm="batch")
         yield NetPlan(model=model, norm="group")
 
@@ -138,4 +138,4 @@ def _learned(tensors: Tensors) -> Tensors:
 
 
 def _words(plan: NetPlan) -> str:
-    return f"{plan.model} with {plan.norm} norm" if plan.model in ENCODERS else plan.model
+    return f"{plan.model} with {plan.norm} norm" if plan.model in RESNETS else plan.model

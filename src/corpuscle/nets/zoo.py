@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import Field
 
@@ -14,9 +14,13 @@ from corpuscle.core.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
+    from corpuscle.nets.localiser import Localiser
     from corpuscle.nets.net import Net
     from corpuscle.nets.resnet import ResNet
     from corpuscle.nets.unet import UNet
+
+
+MAP_HEADS = ("density", "mask")
 
 
 class NetPlan(Settings):
@@ -24,12 +28,13 @@ class NetPlan(Settings):
 
     model: str = Field(
         default="resnet18",
-        description="encoder: resnet18, 34, 50, 101, 152, any timm name (timm/NAME), or unet, which gives maps",
+        description="encoder: resnet18, 34, 50, 101, 152, localiser (eight layers), any timm name (timm/NAME); or what "
+        "gives maps: unet, or any decoder of segmentation-models-pytorch on any encoder (smp/unet-resnet18)",
     )
-    head: Literal["linear", "mlp", "deep", "density"] = Field(
+    head: Literal["linear", "mlp", "deep", "density", "mask"] = Field(
         default="linear",
-        description="layers between the features and the outputs; deep is five layers of twice the features' width, "
-        "density (with unet alone) gives a map whose sum is the count",
+        description="layers between the features and the outputs; deep is five layers of twice the features' width; "
+        "density (with unet alone) gives a map whose sum is the count, mask (with unet or smp) the class of each pixel",
     )
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(256,), min_length=1, description="widths of the mlp head's hidden layers"
@@ -37,6 +42,11 @@ class NetPlan(Settings):
     activation: Literal["relu", "gelu"] = Field(default="relu", description="activation of the mlp head")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of features dropped in the head while training")
     norm: Literal["batch", "group"] = Field(default="batch", description="norm layers of the resnets")
+    pool: Literal["avg", "max", "lse"] = Field(
+        default="avg",
+        description="how the last maps of a classifying encoder become features: their mean, their maximum, or "
+        "log-sum-exp between the two",
+    )
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(32, 64, 128), min_length=1, max_length=6, description="channels of each level of the unet"
     )
@@ -50,16 +60,24 @@ class NetPlan(Settings):
 def _resnet(plan: NetPlan, depth: int) -> ResNet:
     from corpuscle.nets.resnet import ResNet
 
-    return ResNet(depth, plan.norm)
+    return ResNet(depth, plan.norm, plan.pool)
 
 
-ENCODERS: dict[str, Callable[[NetPlan], ResNet]] = {
+def _localiser(plan: NetPlan) -> Localiser:
+    from corpuscle.nets.localiser import Localiser
+
+    return Localiser(plan.pool)
+
+
+ENCODERS: dict[str, Callable[[NetPlan], nn.Module]] = {
     "resnet18": partial(_resnet, depth=18),
     "resnet34": partial(_resnet, depth=34),
     "resnet50": partial(_resnet, depth=50),
     "resnet101": partial(_resnet, depth=101),
     "resnet152": partial(_resnet, depth=152),
+    "localiser": _localiser,
 }
+RESNETS = tuple(name for name in ENCODERS if name.startswith("resnet"))
 
 
 def _unet(plan: NetPlan) -> UNet:
@@ -68,12 +86,17 @@ def _unet(plan: NetPlan) -> UNet:
     return UNet(plan.widths, plan.stride)
 
 
-MAPPERS: dict[str, Callable[[NetPlan], UNet]] = {"unet": _unet}
+MAPPERS: dict[str, Callable[[NetPlan], nn.Module]] = {"unet": _unet}
 
 
 def is_timms(model: str) -> bool:
     """Whether a model is not one of ours."""
-    return model not in ENCODERS and model not in MAPPERS
+    return model not in ENCODERS and not has_decoder(model)
+
+
+def has_decoder(model: str) -> bool:
+    """Whether a model has a decoder, so that its features are maps nearly as large as the image."""
+    return model in MAPPERS or model.startswith("smp/")
 
 
 def check_plan(plan: NetPlan) -> None:
@@ -82,21 +105,24 @@ def check_plan(plan: NetPlan) -> None:
     Raises:
         CorpuscleError: an unknown model, with the nearest names; a head, a norm or weights that it cannot have.
     """
-    if (plan.model in MAPPERS) != (plan.head == "density"):
-        head = "density" if plan.model in MAPPERS else "linear"
+    maps = has_decoder(plan.model)
+    if maps != (plan.head in MAP_HEADS) or (plan.head == "density" and plan.model not in MAPPERS):
+        heads = "linear" if not maps else "density" if plan.model in MAPPERS else "mask"
         raise CorpuscleError(
-            f"net.head=density expects net.model=unet, and unet no other head, got model {plan.model} with head "
-            f"{plan.head}; pass --set net.head={head}, or another --model"
+            "net.head=density expects net.model=unet, net.head=mask unet or smp/DECODER-ENCODER, and these no other "
+            f"heads, got model {plan.model} with head {plan.head}; pass --set net.head={heads}, or another --model"
         )
-    if plan.model in MAPPERS and plan.weights == "imagenet":
+    if plan.model in (*MAPPERS, "localiser") and plan.weights == "imagenet":
         raise CorpuscleError(
             f"net.weights=imagenet expects a net with published weights, {plan.model} has none; "
             "pass none, a file, or the folder of a run"
         )
-    if plan.model in ENCODERS:
+    if plan.model in RESNETS:
         return
-    from corpuscle.nets import timm_encoder
+    from corpuscle.nets import smp_body, timm_encoder
 
+    if maps and plan.model not in MAPPERS:
+        smp_body.check(plan.model)
     if is_timms(plan.model) and not timm_encoder.knows(plan.model):
         known = [*ENCODERS, *MAPPERS, *timm_encoder.names(like=plan.model)]
         raise CorpuscleError(
@@ -104,7 +130,7 @@ def check_plan(plan: NetPlan) -> None:
         )
     if plan.norm != "batch":
         raise CorpuscleError(
-            f"net.norm={plan.norm} is for {', '.join(ENCODERS)}, the model is {plan.model}; leave net.norm at batch, "
+            f"net.norm={plan.norm} is for {', '.join(RESNETS)}, the model is {plan.model}; leave net.norm at batch, "
             "or choose one of those with --model"
         )
 
@@ -121,16 +147,17 @@ def build(plan: NetPlan, num_outputs: int, size: int) -> Net:
     >>> build(NetPlan(model="resnet18"), num_outputs=5, size=64).num_features
     512
     """
-    from corpuscle.nets import timm_encoder
+    from corpuscle.nets import smp_body, timm_encoder
     from corpuscle.nets.head import HEADS
     from corpuscle.nets.net import Net
 
     check_plan(plan)
-    encoder: nn.Module
-    if not is_timms(plan.model):
-        ours: ResNet | UNet = (ENCODERS.get(plan.model) or MAPPERS[plan.model])(plan)
-        encoder, num_features = ours, ours.num_features
-    else:
-        encoder = timm_encoder.build(plan.model, size)
+    if is_timms(plan.model):
+        encoder = timm_encoder.build(plan.model, size, plan.pool)
         num_features = timm_encoder.measure(encoder, plan.model, size)
-    return Net(encoder, HEADS[plan.head](plan, num_features, num_outputs), num_features, plan, size)
+    else:
+        ours = ENCODERS.get(plan.model) or MAPPERS.get(plan.model)
+        encoder = ours(plan) if ours else smp_body.build(plan.model)
+        num_features = cast(int, encoder.num_features)
+    stride = cast(int, encoder.stride) if has_decoder(plan.model) else 1
+    return Net(encoder, HEADS[plan.head](plan, num_features, num_outputs, stride), num_features, plan, size)

@@ -14,10 +14,22 @@ from corpuscle.recipes.count import count
 from corpuscle.recipes.default import default
 from corpuscle.recipes.fundus import fundus
 from corpuscle.recipes.leukemia import leukemia
+from corpuscle.recipes.localise import localise
 from corpuscle.recipes.lysto import lysto
+from corpuscle.recipes.segment import segment
+from corpuscle.recipes.smear import smear
 
 PER_STAGE = ("epochs", "learning_rate")
-RECIPES = {"count": count, "default": default, "fundus": fundus, "leukemia": leukemia, "lysto": lysto}
+RECIPES = {
+    "count": count,
+    "default": default,
+    "fundus": fundus,
+    "leukemia": leukemia,
+    "localise": localise,
+    "lysto": lysto,
+    "segment": segment,
+    "smear": smear,
+}
 
 
 def compose(

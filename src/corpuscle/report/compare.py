@@ -35,8 +35,15 @@ CURVES = {
         "train_mae": "training error, objects an image",
         "val_mae": "validation error, objects an image",
     },
+    "segment": {
+        "train_loss": "training loss",
+        "val_loss": "validation loss",
+        "val_mean_dice": "validation mean Dice",
+        "val_mean_iou": "validation mean IoU",
+    },
 }
-ERRORS = {"classify": (), "count": ("mae", "rmse")}  # scores in objects, drawn apart from those that end at 1
+# scores in objects, drawn apart from those that end at 1
+ERRORS: dict[str, tuple[str, ...]] = {"classify": (), "count": ("mae", "rmse"), "segment": ()}
 
 
 @dataclass(frozen=True)

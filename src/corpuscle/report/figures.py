@@ -77,7 +77,7 @@ def score_curves(
     _lines(axes, log, lines)
     if share:
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(_percents())
+        axes.yaxis.set_major_formatter(percents())
     else:
         _log_scale(axes, log, [column for column, _, _ in lines.values()], 20)
     return figure
@@ -102,8 +102,17 @@ def learning_rate(log: pl.DataFrame) -> Figure:
 
 
 @styled
-def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """True classes in rows, predicted ones in columns; the tint is the share of the row, the number the count."""
+def confusion(
+    counts: Sequence[Sequence[int]], classes: Sequence[str], short: Callable[[int], str] = str, least: float = 0.0
+) -> Figure:
+    """True classes in rows, predicted ones in columns; the tint is the share of the row, the number the count.
+
+    Args:
+        counts: a row a true class.
+        classes: in the order of the rows.
+        short: how a count is written.
+        least: share of its row below which a cell stays without text.
+    """
     matrix_KK = np.asarray(counts, dtype=float).reshape(len(classes), len(classes))
     share_KK = matrix_KK / np.maximum(matrix_KK.sum(1, keepdims=True), 1)
     side = min(7.5, 1.6 + 0.5 * len(classes)) if len(classes) > 3 else 3.2
@@ -118,9 +127,9 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure
             axes.add_patch(
                 mpl.patches.Rectangle(cell.get_xy(), 0.96, 0.96, fc=LIGHT["heat"], alpha=HEAT_MOST * share, ec="none")
             )
-        if count and with_text:
+        if count and with_text and share >= least:
             axes.text(column, row - 0.13, percent(share, 0), ha="center", va="center", size=9)
-            axes.text(column, row + 0.22, f"{count}", ha="center", va="center", size=7.5)
+            axes.text(column, row + 0.22, short(count), ha="center", va="center", size=7.5)
     ticks = range(len(classes)) if len(classes) <= 60 else []
     names = [shortened(name, 16) for name in classes] if len(classes) <= 60 else []
     axes.set_xticks(ticks, names, rotation=40 if len(classes) > 3 else 0, ha="left" if len(classes) > 3 else "center")
@@ -154,8 +163,8 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Figure:
     below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
     below.grid(False)
     for one in (axes, below):
-        one.xaxis.set_major_formatter(_percents())
-    axes.yaxis.set_major_formatter(_percents())
+        one.xaxis.set_major_formatter(percents())
+    axes.yaxis.set_major_formatter(percents())
     return figure
 
 
@@ -178,7 +187,7 @@ def whiskers(scores: Mapping[str, Score], label: str = "", share: bool = False) 
     )
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     if share:
-        axes.xaxis.set_major_formatter(_percents())
+        axes.xaxis.set_major_formatter(percents())
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     return figure
@@ -230,7 +239,7 @@ def compared_scores(scores: Mapping[str, Mapping[str, Score]]) -> Figure:
         axes.plot(
             [s.value for s in values.values()], at, marker, color=colour, label=shortened(run, 28), markersize=4.5
         )
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [shortened(name, 28) for name in names])
     axes.tick_params(axis="y", length=0, labelcolor=LIGHT["ink"])
     axes.set(ylim=(len(names) - 0.45, -0.55))
     axes.grid(axis="y", visible=False)
@@ -322,7 +331,8 @@ def legend(axes: Axes, columns: int = 2, over: float = 1.0) -> None:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, over), ncols=columns, borderaxespad=0.2, handlelength=1.8)
 
 
-def _percents() -> FuncFormatter:
+def percents() -> FuncFormatter:
+    """Ticks of shares as percentages."""
     return FuncFormatter(lambda share, _: f"{100 * share:.3g}\u2009%")
 
 

@@ -19,11 +19,13 @@ from corpuscle.report import (
     figures,
     page_classify,
     page_count,
+    page_segment,
     pictures,
     score_words,
     words,
     words_classify,
     words_count,
+    words_segment,
 )
 from corpuscle.report.run_data import RunData, read_run
 from corpuscle.report.style import DARK, LIGHT, css_variables
@@ -52,6 +54,7 @@ class TaskPage:
 TASKS = {
     "classify": TaskPage("classify.html.j2", page_classify.draw, page_classify.content, words_classify),
     "count": TaskPage("count.html.j2", page_count.draw, page_count.content, words_count),
+    "segment": TaskPage("segment.html.j2", page_segment.draw, page_segment.content, words_segment),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from corpuscle.report import figures, pictures
-from corpuscle.report.part import PART_WORDS, Part
+from corpuscle.report.part import Part, in_words
 from corpuscle.report.run_data import RunData
 from corpuscle.report.score_words import DRAWN_SCORES, title_of
 
@@ -48,8 +48,7 @@ def content(run: RunData, read: pictures.Read) -> dict[str, Any]:
 def _splits(run: RunData) -> dict[str, str]:
     """The parts that hold any image, in the order they are used, with their words."""
     there = {name for counts in run.fingerprint.get("classes", {}).values() for name, count in counts.items() if count}
-    known = {name: PART_WORDS[name] for name in ("train", "val", "test") if name in there}
-    return known | {name: name for name in sorted(there - set(known))}
+    return in_words(there)
 
 
 def _pictures(run: RunData, read: pictures.Read) -> dict[str, Any]:

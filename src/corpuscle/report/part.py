@@ -14,6 +14,16 @@ from corpuscle.metrics.classification import ClassScores
 PART_WORDS = {"val": "validation", "test": "test", "train": "training"}
 
 
+def in_words(parts: set[str]) -> dict[str, str]:
+    """Parts in the order they are used, with their words; unknown ones last, as they are called.
+
+    >>> in_words({"test", "train", "extra"})
+    {'train': 'training', 'test': 'test', 'extra': 'extra'}
+    """
+    known = {name: PART_WORDS[name] for name in ("train", "val", "test") if name in parts}
+    return known | {name: name for name in sorted(parts - set(known))}
+
+
 @dataclass(frozen=True)
 class JudgedPart:
     """What the numbers of a part rest on, and its scores, whatever the task.
@@ -64,13 +74,31 @@ class CountPart(JudgedPart):
         return sum(self.objects.values()) / self.n if self.n else math.nan
 
 
+@dataclass(frozen=True)
+class MaskPart(JudgedPart):
+    """A part whose pixels were classified; rows of `confusion` are true classes, columns predicted ones, in pixels.
+
+    Attributes:
+        per_class: class to score name to score.
+        pixels: class to its true pixels in all images of the part.
+        images: class to the number of images that truly show it; 0 where the part cannot judge it.
+    """
+
+    per_class: Mapping[str, Mapping[str, Score]]
+    pixels: Mapping[str, int]
+    images: Mapping[str, int]
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def absent(self) -> list[str]:
+        """The classes that no image of the part shows."""
+        return [kind for kind, images in self.images.items() if not images]
+
+
 def classified_part(name: str, content: Mapping[str, Any]) -> Part:
     """One part of a classifier's metrics.json."""
     return Part(
-        name=name,
-        n=content["n"],
-        groups=content["groups"],
-        scores=_scores(content["scores"]),
+        **_judged(name, content),
         per_class={
             key: ClassScores(
                 **{score: _score(scores[score]) for score in ("precision", "recall", "f1", "auroc")},
@@ -78,7 +106,7 @@ def classified_part(name: str, content: Mapping[str, Any]) -> Part:
             )
             for key, scores in content["per_class"].items()
         },
-        confusion=tuple(tuple(row) for row in content["confusion"]),
+        confusion=_matrix(content["confusion"]),
         before=_bins(content.get("calibration", {}).get("before", ())),
         after=_bins(content.get("calibration", {}).get("after", ())),
     )
@@ -87,17 +115,47 @@ def classified_part(name: str, content: Mapping[str, Any]) -> Part:
 def counted_part(name: str, content: Mapping[str, Any]) -> CountPart:
     """One part of a counter's metrics.json."""
     return CountPart(
-        name=name,
-        n=content["n"],
-        groups=content["groups"],
-        scores=_scores(content["scores"]),
-        per_class={kind: _scores(one["scores"]) for kind, one in content["per_class"].items()},
+        **_judged(name, content),
+        per_class=_by_kind(content),
         objects={kind: int(one["objects"]) for kind, one in content["per_class"].items()},
         distance=content.get("distance"),
     )
 
 
-PARTS: dict[str, Callable[[str, Mapping[str, Any]], JudgedPart]] = {"classify": classified_part, "count": counted_part}
+def segmented_part(name: str, content: Mapping[str, Any]) -> MaskPart:
+    """One part of the metrics.json of a net that classifies pixels."""
+    return MaskPart(
+        **_judged(name, content),
+        per_class=_by_kind(content),
+        pixels={kind: int(one["pixels"]) for kind, one in content["per_class"].items()},
+        images={kind: int(one["images"]) for kind, one in content["per_class"].items()},
+        confusion=_matrix(content["confusion"]),
+    )
+
+
+PARTS: dict[str, Callable[[str, Mapping[str, Any]], JudgedPart]] = {
+    "classify": classified_part,
+    "count": counted_part,
+    "segment": segmented_part,
+}
+
+
+def _judged(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """What every part has."""
+    return {
+        "name": name,
+        "n": content["n"],
+        "groups": content["groups"],
+        "scores": _scores(content["scores"]),
+    }
+
+
+def _by_kind(content: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
+    return {kind: _scores(one["scores"]) for kind, one in content["per_class"].items()}
+
+
+def _matrix(rows: Any) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in rows)
 
 
 def _scores(contents: Mapping[str, Any]) -> dict[str, Score]:

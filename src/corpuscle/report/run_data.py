@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.legend import Colour, colours_for
 from corpuscle.report.part import PARTS, JudgedPart
 
 
@@ -20,15 +21,18 @@ class RunData:
 
     Attributes:
         classes: the classes, or the kinds of object that are counted.
-        parts: a `Part` each for a classifier, a `CountPart` each for a counter.
+        parts: a `Part` each for a classifier, a `CountPart` for a counter, a `MaskPart` where pixels were classified.
         log: a row an epoch.
         predictions: a row an image that was scored.
         settings: dotted name to {"value", "from"}.
         derived: name to {"value", "why"}.
-        task: `classify` or `count`.
+        task: `classify`, `count` or `segment`.
         calibration: of a counter's intervals, {"level", "quantiles", "groups"}.
         points: a row a dot of a held-out image, true or found, in pixels of the original.
         heatmaps: image name to {"file", "full", "shrink"} of its density, file in the folder `heatmaps`.
+        colours: of the classes where masks are drawn.
+        examples: {"tolerance", "items"}, an item {"image", "part", "dice", "picture", "true", "said"}, the last three
+            files in the folder `examples`.
     """
 
     folder: Path
@@ -46,6 +50,8 @@ class RunData:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     points: pl.DataFrame | None = None
     heatmaps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    colours: tuple[Colour, ...] = ()
+    examples: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -114,9 +120,9 @@ def read_run(folder: Path) -> RunData:
     folder = Path(folder)
     if not is_run(folder):
         raise _no_run(folder)
-    metrics, plan, fingerprint, environment, heatmaps = (
+    metrics, plan, fingerprint, environment, heatmaps, examples = (
         _read_json(folder / f"{name}.json")
-        for name in ("metrics", "plan", "fingerprint", "environment", "heatmaps/index")
+        for name in ("metrics", "plan", "fingerprint", "environment", "heatmaps/index", "examples/index")
     )
     task = metrics.get("task") or fingerprint.get("task") or "classify"
     if task not in PARTS:
@@ -127,14 +133,15 @@ def read_run(folder: Path) -> RunData:
     log, predictions, samples, points = (
         _read_csv(folder / f"{name}.csv") for name in ("log", "predictions", "samples", "points")
     )
+    classes = _classes(metrics, fingerprint)
     try:
+        colours = _colours(metrics.get("legend") or fingerprint.get("legend") or {}, classes)
         parts = {name: PARTS[task](name, content) for name, content in metrics.get("parts", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorpuscleError(
             f"{folder / 'metrics.json'} should hold the scores of a run, but {error!r} is out of place; "
             "write it again with: corpuscle evaluate"
         ) from None
-    classes = tuple(metrics.get("classes") or fingerprint.get("classes") or fingerprint.get("counts") or ())
     return RunData(
         folder=folder,
         classes=classes,
@@ -151,7 +158,21 @@ def read_run(folder: Path) -> RunData:
         calibration=metrics.get("calibration") or {},
         points=_with_numbers(points, ("x", "y", "score")),
         heatmaps=heatmaps,
+        colours=colours,
+        examples=examples,
     )
+
+
+def _classes(metrics: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> tuple[str, ...]:
+    """The classes of the scores; before there are any, those of the data."""
+    held = (fingerprint.get(name) for name in ("classes", "counts", "pixels"))
+    return tuple(metrics.get("classes") or next((one for one in held if one), ()))
+
+
+def _colours(legend: Mapping[str, Any], classes: Sequence[str]) -> tuple[Colour, ...]:
+    """A colour for each class: of the legend where it has one for each, else one of its own."""
+    told = [(int(red), int(green), int(blue)) for red, green, blue in legend.get("colours", ())]
+    return tuple(told) if len(told) == len(classes) else colours_for(classes)
 
 
 def _no_run(path: Path) -> CorpuscleError:
@@ -196,6 +217,8 @@ def _number_columns(predictions: pl.DataFrame | None, task: str, classes: Sequen
     """The columns of the predictions that hold numbers."""
     if task == "count":
         return [f"{what}_{kind}" for kind in classes for what in ("true", "count", "low", "high")]
+    if task == "segment":
+        return ["dice", "iou", *(f"{what}_{kind}" for kind in classes for what in ("true", "area", "count"))]
     names = predictions.columns if predictions is not None else ()
     return [name for name in names if name.startswith(("p_", "raw_")) or name == "confidence"]
 

@@ -58,14 +58,34 @@ COUNT_SCORES = {
     "dot_recall": ScoreWords("Recall of the dots", "of the true dots, how many are found"),
     "dot_f1": ScoreWords("F1 of the dots", "balance of the two: 1 is every dot found and none invented"),
 }
-SCORE_WORDS = {"classify": CLASSIFY_SCORES, "count": COUNT_SCORES}
+SEGMENT_SCORES = {
+    "mean_dice": ScoreWords(
+        "Mean Dice", "shared pixels over the mean of true and predicted ones; mean over the classes"
+    ),
+    "mean_iou": ScoreWords("Mean IoU", "shared pixels over those of either mask; mean over the classes"),
+    "mean_iou_objects": ScoreWords("Mean IoU of objects", "the same without the background"),
+    "pixel_accuracy": ScoreWords(
+        "Pixel accuracy", "pixels named correctly; the background, where it fills most, decides"
+    ),
+    "boundary_f1": ScoreWords(
+        "Boundary F1", "how well the outlines agree, the background's left out; mean over the classes"
+    ),
+    "image_dice": ScoreWords("Dice an image", "Dice of each image over the classes it shows; mean over the images"),
+    "iou": ScoreWords("IoU", "pixels that the true and the predicted mask share, of those in either"),
+    "dice": ScoreWords("Dice", "the same, where what is shared counts twice"),
+    "precision": ScoreWords("Precision", "of the pixels given this name, how many are correct"),
+    "recall": ScoreWords("Recall", "of the pixels of this class, how many are found"),
+}
+SCORE_WORDS = {"classify": CLASSIFY_SCORES, "count": COUNT_SCORES, "segment": SEGMENT_SCORES}
 MAIN_SCORES = {
     "classify": ("balanced_accuracy", "accuracy", "auroc", "ece_calibrated"),
     "count": ("mae", "bias", "coverage", "dot_f1", "kappa", "r2"),
+    "segment": ("mean_dice", "mean_iou", "boundary_f1", "pixel_accuracy"),
 }
 DRAWN_SCORES = {
     "classify": ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "auroc", "kappa"),
     "count": ("kappa", "r", "r2", "dot_precision", "dot_recall", "dot_f1"),
+    "segment": ("mean_dice", "image_dice", "mean_iou", "mean_iou_objects", "boundary_f1", "pixel_accuracy"),
 }
 
 
@@ -100,9 +120,9 @@ def unit_of(score: str, task: str = "classify") -> Unit:
 def in_sentence(score: str, task: str = "classify") -> str:
     """A score's name inside a sentence.
 
-    >>> in_sentence("balanced_accuracy"), in_sentence("auroc")
-    ('balanced accuracy', 'AUROC')
+    >>> in_sentence("balanced_accuracy"), in_sentence("auroc"), in_sentence("mean_iou", "segment")
+    ('balanced accuracy', 'AUROC', 'mean IoU')
     """
     title = title_of(score, task)
-    is_name = title[:2].isupper() or title.startswith(("Cohen", "Pearson", "F1", "R²"))
+    is_name = title[:2].isupper() or title.startswith(("Cohen", "Pearson", "F1", "R²", "IoU", "Dice"))
     return title if is_name else title[0].lower() + title[1:]

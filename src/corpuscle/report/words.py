@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -140,6 +141,18 @@ def trained(run: RunData, on: str) -> str:
         return "" if run.parts else "The run stopped before its first epoch was done."
     net = plain(run.settings.get("net.model", {}).get("value", "The net"))
     return f"{net} was trained{' on ' + on if on else ''} for {many(len(run.log), 'epoch')}."
+
+
+def best_so_far(run: RunData, column: str, said: Callable[[float], str]) -> str:
+    """How far a run without scores has come, as a sentence; nothing where its log does not tell.
+
+    Args:
+        run: the run.
+        column: of the log, in the epoch that was kept.
+        said: what follows the epoch, of the column's number.
+    """
+    value = run.at_best(column)
+    return "" if value is None else f"The best epoch so far is {run.best_epoch}{said(value)}."
 
 
 def counted(part: JudgedPart) -> str:

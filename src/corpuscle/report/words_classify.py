@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from corpuscle.report.part import Part
 from corpuscle.report.run_data import RunData
-from corpuscle.report.words import caution, counted, interval_of, many, percent, trained
+from corpuscle.report.words import best_so_far, caution, counted, interval_of, many, percent, trained
 
 __all__ = ["calibration_words", "caution", "confusions", "verdict"]
 
@@ -22,10 +22,7 @@ def verdict(run: RunData) -> str:
 def _reached(run: RunData) -> str:
     part = run.main_part
     if not isinstance(part, Part):
-        recall = run.at_best("val_recall")
-        if recall is None:
-            return ""
-        return f"The best epoch so far is {run.best_epoch}, with a validation recall of {percent(recall)}."
+        return best_so_far(run, "val_recall", lambda recall: f", with a validation recall of {percent(recall)}")
     score = part.scores.get("balanced_accuracy")
     if score is None:
         return ""

@@ -41,11 +41,8 @@ def caution(run: RunData) -> str:
 def _reached(run: RunData) -> str:
     part = run.main_part
     if not isinstance(part, CountPart):
-        error = run.at_best("val_mae")
-        if error is None:
-            return ""
-        return (
-            f"The best epoch so far is {run.best_epoch}; there the validation counts are off by {error:.2f} on average."
+        return words.best_so_far(
+            run, "val_mae", lambda error: f"; there the validation counts are off by {error:.2f} on average"
         )
     score = part.scores.get("mae")
     if score is None or not math.isfinite(score.value):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.data.masks import Masks
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Numbers
@@ -31,6 +32,7 @@ class Classify:
 
     watch = Watch("val_recall", "max")
     counts_whole_images = False
+    learns_masks = False
 
     def __init__(self, label_smoothing: float = 0.0, weight_K: Tensor | None = None) -> None:
         self.label_smoothing = label_smoothing
@@ -48,7 +50,7 @@ class Classify:
                 "count them with --recipe count"
             )
 
-    def targets(self, table: Table, plan: PreparePlan, net: Net) -> Numbers:
+    def targets(self, table: Table, plan: PreparePlan, net: Net, masks: Masks | None = None) -> Numbers:
         """Class numbers."""
         return Numbers(class_numbers(table))
 
@@ -113,7 +115,7 @@ class Classify:
             resamples=how.resamples,
         ).as_dict()
 
-    def headline(self, calibration: Calibration) -> dict[str, Any]:
+    def headline(self, calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
         """The temperature."""
         return dict(calibration)
 

@@ -11,6 +11,7 @@ import polars as pl
 from torch import Tensor
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.data.masks import Masks
 from corpuscle.data.points import near_neighbours
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.table import Table
@@ -37,6 +38,7 @@ class Count:
 
     watch = Watch("val_mae", "min")
     counts_whole_images = True  # a number said of an image holds for one of the size that was learned
+    learns_masks = False
 
     def __init__(self, plan: CountPlan) -> None:
         self.plan = plan
@@ -53,7 +55,7 @@ class Count:
                 "each; leave out --recipe, or name the column of numbers with --set data.count_column=NAME"
             )
 
-    def targets(self, table: Table, plan: PreparePlan, net: Net) -> Targets:
+    def targets(self, table: Table, plan: PreparePlan, net: Net, masks: Masks | None = None) -> Targets:
         """Densities where points are known and the net gives densities, else the counts."""
         if table.points is None or not net.gives_maps:
             return Counts(counts_of(table))
@@ -139,7 +141,7 @@ class Count:
         group_N = held.table.frame["group"].to_list()
         return score_counts(counted, group_N, classes=classes, seed=how.seed, resamples=how.resamples).as_dict()
 
-    def headline(self, calibration: Calibration) -> dict[str, Any]:
+    def headline(self, calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
         """What the intervals rest on."""
         return {"calibration": dict(calibration)}
 

@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 from torch import Tensor
 
+from corpuscle.data.masks import Masks
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Targets
+from corpuscle.metrics.overlap import Overlap
 from corpuscle.nets.net import Net
 
 Calibration = Mapping[str, Any]
@@ -50,13 +52,15 @@ class Held:
 
     Attributes:
         table: rows of these images alone.
-        said_NK: numbers of each image, as the task decodes them: probabilities, or counts.
+        said_NK: numbers of each image, as the task decodes them: probabilities, counts, or areas and then counts.
         found: dots that were found: `image`, `kind`, `x`, `y`, `score`; None where the net gives none.
+        overlaps: of the true and the said mask of each image, where the net gives masks.
     """
 
     table: Table
     said_NK: np.ndarray
     found: pl.DataFrame | None = None
+    overlaps: Sequence[Overlap] = ()
 
 
 class Task(Protocol):
@@ -64,6 +68,7 @@ class Task(Protocol):
 
     watch: Watch
     counts_whole_images: bool
+    learns_masks: bool
 
     def num_outputs(self, classes: Sequence[str]) -> int:
         """Width of the head."""
@@ -77,8 +82,8 @@ class Task(Protocol):
         """
         ...
 
-    def targets(self, table: Table, plan: PreparePlan, net: Net) -> Targets:
-        """What the net should say of each row."""
+    def targets(self, table: Table, plan: PreparePlan, net: Net, masks: Masks | None = None) -> Targets:
+        """What the net should say of each row; `masks` are the true ones of a table that has them."""
         ...
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -113,6 +118,6 @@ class Task(Protocol):
         """Every score with its interval: a part of metrics.json."""
         ...
 
-    def headline(self, calibration: Calibration) -> dict[str, Any]:
+    def headline(self, calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
         """What stands above the parts in metrics.json."""
         ...

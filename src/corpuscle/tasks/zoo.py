@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -35,17 +35,33 @@ class CountPlan(Settings):
     )
 
 
+class SegmentPlan(Settings):
+    """How pixels are classified."""
+
+    loss: tuple[Literal["cross_entropy", "dice", "focal"], ...] = Field(
+        ("cross_entropy", "dice"), min_length=1, description="losses that are added up"
+    )
+    smallest: int = Field(
+        20, ge=1, description="pixels of the canvas; islands of a class that are smaller are not counted as objects"
+    )
+    tolerance: float = Field(
+        2.0, gt=0, description="pixels of the canvas by which a boundary may be off and still count as found"
+    )
+
+
 @dataclass(frozen=True)
 class Choices:
     """What tasks are made of, whichever it is.
 
     Attributes:
         count: how objects are counted.
+        segment: how pixels are classified.
         label_smoothing: share of a class target that is spread over all classes.
         weight_K: factor on the loss of each class; None weighs every image alike.
     """
 
-    count: CountPlan
+    count: CountPlan = field(default_factory=CountPlan)
+    segment: SegmentPlan = field(default_factory=SegmentPlan)
     label_smoothing: float = 0.0
     weight_K: Tensor | None = None
 
@@ -62,10 +78,16 @@ def _count(choices: Choices) -> Task:
     return Count(choices.count)
 
 
-TASKS: dict[str, Callable[[Choices], Task]] = {"classify": _classify, "count": _count}
+def _segment(choices: Choices) -> Task:
+    from corpuscle.tasks.segment import Segment
+
+    return Segment(choices.segment, choices.weight_K)
 
 
-def build_task(name: str, choices: Choices = Choices(CountPlan())) -> Task:  # noqa: B008 (frozen)
+TASKS: dict[str, Callable[[Choices], Task]] = {"classify": _classify, "count": _count, "segment": _segment}
+
+
+def build_task(name: str, choices: Choices = Choices()) -> Task:
     """The task of a name.
 
     Raises:

@@ -1,0 +1,195 @@
+"""The cells of a data set, each cut from its image by its mask, its box or by thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.core.progress import SILENT, Progress
+from corpuscle.core.records import Pixels
+from corpuscle.data.cache import content_of, in_threads
+from corpuscle.data.masks import read_mask
+from corpuscle.data.readers.image import ReadPlan, UnreadableImage
+from corpuscle.data.readers.read import read_pixels
+from corpuscle.data.sources import voc
+from corpuscle.data.table import Table
+from corpuscle.synth.cutouts import Cut, by_mask
+from corpuscle.synth.extract import CUT_OFF, PAPER, by_box, by_threshold, stain_of
+
+REMEDY = "draw a mask for it, or leave it out"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A cell that was cut.
+
+    Attributes:
+        cut: at the magnification of its image.
+        kind: its name in a smear.
+        where: image and object, for faults.
+        source: the image, after the name of its data set.
+        group: patient or slide, after the name of its data set; None where not known.
+        content: digest of the image's pixels.
+        mpp: microns a pixel, where the image says so.
+        by_mask: whether a person drew its outline.
+    """
+
+    cut: Cut
+    kind: str
+    where: str
+    source: str
+    group: str | None
+    content: str
+    mpp: float | None
+    by_mask: bool
+
+    @property
+    def diameter(self) -> float:
+        """Of the disc of its area, in pixels of its image."""
+        return 2 * math.sqrt(self.cut.area / math.pi)
+
+
+def kinds_of(table: Table) -> tuple[str, ...]:
+    """The names of the cells of a data set.
+
+    Raises:
+        CorpuscleError: its layout tells of no single cells.
+    """
+    if table.counted and "VOC" not in table.layout:
+        raise CorpuscleError(
+            f"{table.root} holds {table.layout}, cut-outs need cells with a class each: a folder a class, a CSV with "
+            "masks beside the images, or boxes in Pascal VOC; lay the data out like that"
+        )
+    if not table.segmented:
+        return table.classes
+    labels = table.frame["label"].drop_nulls().unique().sort().to_list()
+    return tuple(labels) if labels else table.classes[1:]
+
+
+def cut_table(
+    table: Table, name: str, names: Mapping[str, str], read: ReadPlan, progress: Progress = SILENT
+) -> tuple[list[Piece], list[Fault]]:
+    """Cut the cells of a data set.
+
+    Args:
+        table: its images, with the class of the cell in each or with boxes.
+        name: of the data set, before the names of its images.
+        names: kind in the data set to kind in a smear; others are left out.
+        read: limits of the reader.
+        progress: shows how far it is.
+
+    Returns:
+        The cells, and a fault for each image that cannot be read and for each cell that cannot be cut.
+    """
+    columns = ["image", "label", "group", "source", *(["mask"] if table.segmented else [])]
+    by_label = not table.counted and table.frame["label"].is_not_null().any()
+    rows = [row for row in table.frame.select(columns).iter_rows(named=True) if not by_label or row["label"] in names]
+
+    def cut(row: dict[str, str | None]) -> list[Piece | Fault]:
+        return list(_cut_image(table, row, name, names, read))
+
+    results = [one for many in progress.track(in_threads(cut, rows), f"cutting out {name}", len(rows)) for one in many]
+    pieces = [one for one in results if isinstance(one, Piece)]
+    return pieces, [one for one in results if isinstance(one, Fault)]
+
+
+def _cut_image(
+    table: Table, row: Mapping[str, str | None], name: str, names: Mapping[str, str], read: ReadPlan
+) -> Iterator[Piece | Fault]:
+    image = str(row["image"])
+    try:
+        pixels = read_pixels(table.path_of(image), read)
+        found = list(_found(table, row, _in_8_bits(pixels), names, read))
+    except UnreadableImage as error:
+        yield Fault(str(error.path), error.what, error.remedy)
+        return
+    source, content = f"{name}/{image}", content_of(pixels.array_HWC)
+    group = None if row["group"] is None else f"{name}/{row['group']}"
+    for one in found:
+        if isinstance(one.cut, Cut):
+            yield Piece(one.cut, one.kind, one.where, source, group, content, pixels.mpp, one.by_mask)
+        else:
+            yield Fault(one.where, one.cut if one.cut == PAPER else f"{one.kind} {one.cut}", REMEDY)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One object of an image: its kind in a smear, where it is told of, its cut or why there is none, and the way."""
+
+    kind: str
+    where: str
+    cut: Cut | str
+    by_mask: bool
+
+
+def _found(
+    table: Table, row: Mapping[str, str | None], image_HWC: np.ndarray, names: Mapping[str, str], read: ReadPlan
+) -> Iterator[_Found]:
+    image, label = str(row["image"]), row["label"]
+    if table.counted:
+        yield from _in_boxes(table, image, str(row["source"]), image_HWC, names)
+        return
+    mask = _mask_of(table, row)
+    if label is not None and mask is None:
+        yield _Found(names[label], image, by_threshold(image_HWC), False)
+    elif label is not None and mask is not None:
+        inside_HW = np.any(_in_8_bits(read_pixels(mask, read)), axis=-1)
+        yield _Found(names[label], image, _by_mask(image_HWC, _largest(inside_HW)), True)
+    elif mask is not None and table.legend is not None:
+        mask_HW = read_mask(mask, table.legend, read)
+        for number, kind in enumerate(table.classes):
+            count, number_HW = cv2.connectedComponents((mask_HW == number).astype(np.uint8))
+            for part in range(1, count) if kind in names else ():
+                cut = _by_mask(image_HWC, number_HW == part)
+                yield _Found(names[kind], f"{image} {kind} {part}", cut, True)
+
+
+def _mask_of(table: Table, row: Mapping[str, str | None]) -> Path | None:
+    """The mask that the table names, else the PNG of the image's name that lies beside it."""
+    if table.segmented:
+        return table.path_of(str(row["mask"])) if row["mask"] else None
+    path = table.path_of(str(row["image"]))
+    mask = path.with_suffix(".png")
+    return mask if mask != path and mask.is_file() else None
+
+
+def _by_mask(image_HWC: np.ndarray, inside_HW: np.ndarray) -> Cut | str:
+    if inside_HW.shape != image_HWC.shape[:2]:
+        (tall, wide), (height, width) = inside_HW.shape, image_HWC.shape[:2]
+        return f"has a mask of another size (mask {tall} × {wide} pixels, image {height} × {width})"
+    if inside_HW[[0, -1]].any() or inside_HW[:, [0, -1]].any():
+        return CUT_OFF
+    return by_mask(image_HWC, inside_HW) or "has an empty mask"
+
+
+def _in_boxes(
+    table: Table, image: str, sheet: str, image_HWC: np.ndarray, names: Mapping[str, str]
+) -> Iterator[_Found]:
+    stain_HW = stain_of(image_HWC)
+    height, width = stain_HW.shape
+    for box in voc._read(table.root / sheet, image).boxes:
+        left, top = max(round(box.left), 0), max(round(box.top), 0)
+        right, bottom = min(round(box.right), width - 1), min(round(box.bottom), height - 1)
+        if box.kind in names and left < right and top < bottom:
+            cut = by_box(image_HWC, stain_HW, (left, top, right, bottom))
+            yield _Found(names[box.kind], box.where, cut, False)
+
+
+def _largest(inside_HW: np.ndarray) -> np.ndarray:
+    """The largest connected part: specks of a mask are slips of the hand."""
+    count, number_HW, stats, _ = cv2.connectedComponentsWithStats(inside_HW.astype(np.uint8))
+    if count < 2:
+        return inside_HW
+    kept_HW: np.ndarray = number_HW == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
+    return kept_HW
+
+
+def _in_8_bits(pixels: Pixels) -> np.ndarray:
+    array_HWC = pixels.array_HWC
+    return array_HWC if array_HWC.dtype == np.uint8 else (array_HWC >> 8).astype(np.uint8)
