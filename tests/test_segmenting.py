@@ -133,3 +133,50 @@ def test_images_with_masks_can_be_divided_and_inspected(blobs, tmp_path):
     parts = divided.frame.group_by("group").agg(pl.col("split").n_unique())["split"]
     assert parts.to_list() == [1] * 6
     assert Path(tmp_path / "parts.csv").is_file()
+
+
+def refused(path, recipe, settings, tmp_path):
+    """What is said to a training that cannot be."""
+    with pytest.raises(CorpuscleError) as raised:
+        experiment, origins = compose(recipe, None, settings)
+        train(path, experiment, tmp_path / "refused", Call(origins))
+    assert not (tmp_path / "refused" / "experiment.toml").exists(), "nothing is left behind"
+    return str(raised.value)
+
+
+def test_masks_without_labels_are_not_for_a_classifier(blobs, tmp_path):
+    told = refused(blobs, "default", {}, tmp_path)
+    assert told.endswith("expected images with a class each, these come with masks; pass --recipe segment")
+
+
+def test_images_of_several_sizes_are_not_learned_whole(blobs, segmenting, tmp_path):
+    shutil.copytree(blobs, tmp_path / "blobs")
+    for kind in ("images", "masks"):
+        path = tmp_path / "blobs" / kind / "s0_0.png"
+        Image.open(path).crop((0, 0, 40, 40)).save(path)
+    told = refused(tmp_path / "blobs", "segment", segmenting | {"augment.crop": 0}, tmp_path)
+    assert told.startswith(
+        "expected images of one size to be learned whole, these have 2 sizes; pass --set augment.crop"
+    )
+
+
+def test_a_classifier_is_judged_on_images_that_have_masks_besides(tmp_path):
+    write_cells(tmp_path / "cells", 8, 32, 0)
+    images = sorted((tmp_path / "cells").rglob("*.png"))
+    (tmp_path / "masks").mkdir()
+    for image in images:
+        mask = Image.new("L", (32, 32))
+        mask.paste(255, (8, 8, 24, 24))
+        mask.save(tmp_path / "masks" / image.name)
+    rows = [f"cells/{image.parent.name}/{image.name},{image.parent.name},masks/{image.name}" for image in images]
+    (tmp_path / "all.csv").write_text("\n".join(["image,label,mask", *rows]))
+    flags = {"net.model": "timm/test_resnet", "prepare.size": 32, "epochs": [1], "score.resamples": 100}
+    experiment, origins = compose("default", None, flags)
+    run = train(tmp_path / "all.csv", experiment, tmp_path / "run", Call(origins))
+    judged = api.evaluate(run, tmp_path / "all.csv", out=tmp_path / "judged")
+    assert judged.metrics["task"] == "classify" and judged.metrics["parts"]["test"]["n"] == len(images)
+
+
+def test_the_command_tells_the_main_scores(blobs, run, tmp_path):
+    said = invoke("evaluate", run.folder, blobs, "--out", tmp_path / "judged").output
+    assert "test (12 images): mean dice 0." in said and "mean iou 0." in said and "boundary f1 0." in said

@@ -128,10 +128,16 @@ def write_banks(options: argparse.Namespace, division: dict[str, pl.DataFrame]) 
     return {name: float(np.median(found)) for name, found in scales.items()}
 
 
-def scaled(image: Image.Image, scale: float, mask: bool = False) -> np.ndarray:
-    """An image or mask at the bank's pixel."""
-    how = cv2.INTER_NEAREST if mask else cv2.INTER_AREA
-    return cv2.resize(np.asarray(image), None, fx=scale, fy=scale, interpolation=how)
+def scaled(image_HWC: np.ndarray, scale: float) -> np.ndarray:
+    """An image, or what is inside of a mask, at the bank's pixel, as cut-outs are brought to it."""
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(image_HWC, None, fx=scale, fy=scale, interpolation=how)
+
+
+def inside_of(mask: Image.Image, scale: float) -> np.ndarray:
+    """Which pixels of the bank lie for the most part in a cell; OpenCV's nearest neighbour would shift them."""
+    inside_HW: np.ndarray = scaled((np.asarray(mask) > 0).astype(np.float32), scale) > 0.5
+    return inside_HW
 
 
 def write_real(options: argparse.Namespace, frame: pl.DataFrame, scale: float) -> None:
@@ -146,8 +152,8 @@ def write_real(options: argparse.Namespace, frame: pl.DataFrame, scale: float) -
     (options.out / "both" / "legend.json").write_text(json.dumps(legend))
     for image, label, part in frame.rows():
         source = options.folder / MASKED / image
-        image_HWC = scaled(Image.open(source).convert("RGB"), scale)
-        inside_HW = scaled(Image.open(source.with_suffix(".png")), scale, mask=True) > 0
+        image_HWC = scaled(np.asarray(Image.open(source).convert("RGB")), scale)
+        inside_HW = inside_of(Image.open(source.with_suffix(".png")), scale)
         mask_HW = inside_HW.astype(np.uint8) * np.uint8(NUMBER[label])
         save(options.out / "real" / part, source.stem, image_HWC, mask_HW)
         if part == "test":
@@ -188,7 +194,8 @@ def write_smears(
     boxes = {}
     for image in frame.filter(pl.col("split") == "test")["image"]:
         source = options.folder / BOXED / image
-        Image.fromarray(scaled(Image.open(source).convert("RGB"), scale)).save(folder / f"{source.stem}.png")
+        smear_HWC = scaled(np.asarray(Image.open(source).convert("RGB")), scale)
+        Image.fromarray(smear_HWC).save(folder / f"{source.stem}.png")
         root = ElementTree.parse(options.folder / BOXED / "Annotations" / f"{source.stem}.xml").getroot()
         found = [
             (

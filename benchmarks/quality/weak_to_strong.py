@@ -36,12 +36,12 @@ from corpuscle.core.settings import parse_assignment
 from corpuscle.engine.differences import differences
 from corpuscle.engine.explain.cam import Explainer
 from corpuscle.engine.explain.explain import LOCALISATION
-from corpuscle.engine.explain.refine import REFINEMENTS, box_of
+from corpuscle.engine.explain.refine import REFINEMENTS
 from corpuscle.engine.predict import Predictor
 from corpuscle.metrics.areas import Areas, AreaSums, areas_of
 from corpuscle.metrics.bootstrap import resample
 from corpuscle.metrics.classification import as_score
-from corpuscle.metrics.localisation import Located, PixelCurve, choose_thresholds, locate
+from corpuscle.metrics.localisation import Located, PixelCurve, choose_thresholds, largest_box, locate
 from corpuscle.metrics.overlap import overlap_of
 from corpuscle.metrics.segmentation import score_masks
 from corpuscle.recipes.localise import RATES
@@ -190,7 +190,7 @@ def boxed(hot_HW: np.ndarray) -> np.ndarray:
     """All of the box of the largest hot region."""
     mask_HW = np.zeros_like(hot_HW)
     if hot_HW.any():
-        left, top, width, height = box_of(hot_HW)
+        left, top, width, height = largest_box(hot_HW)
         mask_HW[top : top + height, left : left + width] = True
     return mask_HW
 

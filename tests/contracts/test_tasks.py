@@ -168,7 +168,6 @@ def test_scores_are_finite_numbers_with_the_one_to_watch(case):
     scores = case.task.scores(case.task.sums(case.output, case.target))
     assert all(isinstance(value, float) and np.isfinite(value) for value in scores.values())
     assert case.task.watch.column.removeprefix("val_") in scores
-    assert "loss" in scores
 
 
 def test_what_is_watched_is_better_for_a_better_output(case):

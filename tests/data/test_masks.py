@@ -101,6 +101,15 @@ def test_grey_files_follow_a_legend_of_grey_colours(tmp_path):
     assert read_mask(saved(tmp_path, np.array([[0, 255]], np.uint8)), legend).tolist() == [[0, 1]]
 
 
+def test_a_legend_without_a_value_of_the_files_kind_names_none_of_its_values(tmp_path):
+    colours = Legend(("background", "a"), {(0, 0, 9): 0, (255, 0, 0): 1}, ((0, 0, 0),) * 2)
+    with pytest.raises(UnreadableImage, match=r"holds 2 pixels of values that the legend does not name \(3, 70000\)"):
+        read_mask(saved(tmp_path, np.array([[3, 70000]], np.int32), ".tif"), colours)
+    numbers = Legend(("background", "a"), {300: 0, 400: 1}, ((0, 0, 0),) * 2)
+    with pytest.raises(UnreadableImage, match=r"holds 1 pixels of values that the legend does not name \(#ff0000\)"):
+        read_mask(saved(tmp_path, np.array([[[255, 0, 0]]], np.uint8)), numbers)
+
+
 def test_what_is_wholly_transparent_is_background(tmp_path):
     rgba = np.array([[[255, 0, 0, 255], [255, 255, 255, 0], [255, 0, 0, 3]]], np.uint8)
     infected = SMEAR.classes.index("infected RBC")

@@ -256,6 +256,10 @@ def test_the_background_is_class_0_wherever_it_is_named(tmp_path):
         ({"0": "background", "x": "a"}, "data.legend: 'x' is no value of a mask; write a whole number from 0 to 65535"),
         ({"0": "background", "70000": "a"}, "data.legend: '70000' is no value of a mask"),
         ({"0": "background", "#FF0000": "a", "#ff0000": "b"}, "data.legend: #ff0000 is both 'a' and 'b'; give each"),
+        (
+            {"#808080": "b", "128": "a", "0": "background", "#000000": "background"},
+            "data.legend: 128 is 'a' and the same grey as a colour, #808080, is 'b'; give each class values of its own",
+        ),
         ({"0": "background", "1": " "}, "data.legend: 1 has no name; name it, or call it ignore"),
         ({"0": "background", "1": "ignore"}, "data.legend: names the background alone; name the value"),
         (

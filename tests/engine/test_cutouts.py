@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,10 +12,15 @@ import pytest
 from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError, DataFault
+from corpuscle.core.legend import IGNORED, Legend
 from corpuscle.core.settings import resolve
+from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.table import COLUMNS, Table
+from corpuscle.engine.cut import cut_table
 from corpuscle.engine.cutouts import DIAMETER_UM, PIXEL_UM, CutoutPlan, make_bank
-from corpuscle.synth.bank import read_bank
+from corpuscle.synth.bank import read_bank, write_bank
 from corpuscle.synth.cells import draw_cell
+from corpuscle.synth.cutouts import Cutout
 
 KINDS = ("lymphocyte", "neutrophil")
 SIZE, FIELD_UM = 64, 24
@@ -202,6 +208,58 @@ def test_cutouts_too_small_or_too_large_are_told(masked, tmp_path, pixel_um, sai
     else:
         with pytest.raises(DataFault, match=rf"lymphocyte is {said} at the bank's magnification \(\d+ × \d+\); mend"):
             make_bank([masked], tmp_path / "bank", plan)
+
+
+@pytest.mark.parametrize(("coarser", "said"), [(20, "below 5 pixels"), (0.1, "above 224 pixels")])
+def test_cutouts_of_a_bank_too_small_or_too_large_at_another_magnification_are_told(made, tmp_path, coarser, said):
+    plan = plan_of(bank_pixel_um=coarser * PIXEL_UM)
+    told = rf"masked/\w+.bmp: \w+ is {said} at the bank's magnification \(\d+ × \d+\); mend"
+    with pytest.raises(DataFault, match=told):
+        make_bank([made[0]], tmp_path / "bank", plan)
+
+
+def test_banks_that_hold_the_same_in_other_parts_are_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    full_HW = np.full((9, 9), 255, np.uint8)
+    cells = [
+        Cutout(rng.integers(256, size=(9, 9, 3), dtype=np.uint8), full_HW, "monocyte", source, part)
+        for source, part in (("a", "train"), ("b", "val"), ("c", "test"))
+    ]
+    other_parts = ("test", "val", "train")
+    turned = [replace(one, part=part, source=f"x{one.source}") for one, part in zip(cells, other_parts, strict=True)]
+    alike = [replace(one, image_HWC=one.image_HWC + np.uint8(1)) for one in turned]
+    banks = {
+        "first": [replace(one, group=f"p/{one.source}") for one in cells],
+        "pixels": turned,
+        "group": [replace(one, group=f"p/{one.source[1:]}") for one in alike],
+        "source": [replace(one, source=one.source[1:]) for one in alike],
+        "sound": [replace(one, group=f"q/{one.source}") for one in alike],
+    }
+    for name, cutouts in banks.items():
+        write_bank(tmp_path / name, cutouts, PIXEL_UM, 0)
+    for name, told in (("pixels", "pixels of a and xa"), ("group", "group p/a"), ("source", "source a")):
+        with pytest.raises(DataFault) as caught:
+            make_bank([tmp_path / "first", tmp_path / name], tmp_path / "bank", plan_of())
+        first = f"{told}: found in train and test; leave one of the banks out, or make one bank of all their data sets"
+        assert str(caught.value.faults[0]) == first and len(caught.value.faults) == 2
+    assert len(make_bank([tmp_path / "first", tmp_path / "sound"], tmp_path / "bank", plan_of()).bank.cutouts) == 6
+
+
+@pytest.mark.parametrize(("values", "legend"), [((0, 1, 0), None), ((7, 9, 8), {7: 0, 9: 1, 8: IGNORED})])
+def test_the_inside_of_a_mask_is_what_its_legend_says_else_what_is_not_black(tmp_path, values, legend):
+    image_HWC = np.full((40, 40, 3), 230, np.uint8)
+    mask_HW = np.full((40, 40), values[0], np.uint16)
+    mask_HW[10:25, 12:30], mask_HW[10:13, 12:30] = values[1], values[2] or values[1]
+    Image.fromarray(image_HWC).save(tmp_path / "x.bmp")
+    Image.fromarray(mask_HW).save(tmp_path / "x.png")
+    row = ("x.bmp", "monocyte", None, None, None, None)
+    frame = pl.DataFrame([row], schema=COLUMNS, orient="row")
+    table = Table(frame, tmp_path, ("monocyte",), "a CSV")
+    if legend:
+        meaning = Legend(("background", "a"), legend, ((0, 0, 0), (9, 9, 9)))
+        table = Table(frame.with_columns(mask=pl.lit("x.png")), tmp_path, meaning.classes, "a CSV", legend=meaning)
+    (piece,), faults = cut_table(table, "x", {"monocyte": "monocyte"}, ReadPlan())
+    assert not faults and piece.cut.area == 18 * (12 if legend else 15)
 
 
 def test_a_mask_of_another_size_is_told(masked, tmp_path):

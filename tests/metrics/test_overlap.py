@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.legend import IGNORED
-from corpuscle.metrics.overlap import merged, overlap_of
+from corpuscle.metrics.overlap import overlap_of
 
 
 def discs(size_HW: tuple[int, int], num_classes: int, seed: int) -> np.ndarray:
@@ -87,23 +87,6 @@ def test_a_mask_that_is_all_ignored_counts_nothing() -> None:
     found = overlap_of(np.full((4, 5), IGNORED, dtype=np.uint8), np.zeros((4, 5), dtype=np.uint8), 3)
     assert found.pixels_KK.shape == (3, 3) and found.pixels_KK.sum() == 0
     assert found.edge_said_K.tolist() == [0, 0, 0]
-
-
-def test_merged_classes_are_those_of_merged_masks() -> None:
-    true_HW, said_HW = discs((40, 40), 3, seed=1), discs((40, 40), 3, seed=2)
-    pixels_KK = overlap_of(true_HW, said_HW, 3).pixels_KK
-    whole = overlap_of(np.minimum(true_HW, 1), np.minimum(said_HW, 1), 2).pixels_KK
-    assert np.array_equal(merged(pixels_KK, [[0], [1, 2]]), whole)
-    assert np.array_equal(merged(np.stack([pixels_KK, pixels_KK]), [[0], [2, 1]]), [whole, whole])
-    assert np.array_equal(merged(pixels_KK, [[2], [0], [1]])[0], pixels_KK[2, [2, 0, 1]])
-
-
-@pytest.mark.parametrize("groups", [[[0], [1]], [[0, 1], [1, 2]], [[0, 1, 2, 3]]])
-def test_groups_that_are_no_partition_are_refused(groups: list[list[int]]) -> None:
-    named = sorted(k for group in groups for k in group)
-    with pytest.raises(CorpuscleError, match=r"each of 0 to 2 once, got \[") as caught:
-        merged(np.eye(3), groups)
-    assert f"got {named};" in str(caught.value)
 
 
 MASK = np.zeros((4, 6), dtype=np.uint8)

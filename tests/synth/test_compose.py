@@ -178,6 +178,9 @@ def test_cutouts_that_are_too_large_too_small_or_in_two_parts_are_refused(cutout
         Composer([*cutouts, tiny], SMALL)
     with pytest.raises(DataFault, match=f"{white.source}: its cut-outs are in train and val"):
         Composer([*cutouts, replace(white, part="val")], SMALL)
+    one, other = replace(white, source="x", group="slide 7"), replace(white, source="y", group="slide 7", part="val")
+    with pytest.raises(DataFault, match="slide 7: its cut-outs are in train and val; put all of one group into one"):
+        Composer([*cutouts, one, other], SMALL)
     with pytest.raises(CorpuscleError, match=r"expected a part, got 'tran'. Did you mean train"):
         Composer(cutouts, SMALL).scene("tran", 0)
 

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from corpuscle.api import Run
     from corpuscle.core.progress import Progress
 
-SHOWN = ("accuracy", "balanced_accuracy", "auroc", "mae", "r", "coverage", "dot_f1")
+SHOWN = (
+    *("accuracy", "balanced_accuracy", "auroc"),
+    *("mae", "r", "coverage", "dot_f1"),
+    *("mean_dice", "mean_iou", "boundary_f1"),
+)
 
 SETTING_OF = {
     "image_column": "data.image_column",

@@ -23,6 +23,15 @@ class Pixels:
     note: str = ""
 
 
+def in_8_bits(array_HWC: np.ndarray) -> np.ndarray:
+    """The pixels of an image as uint8, for what knows no other type.
+
+    >>> in_8_bits(np.array([0, 255, 256, 65535], np.uint16)).tolist()
+    [0, 0, 1, 255]
+    """
+    return (array_HWC >> 8).astype(np.uint8) if array_HWC.dtype == np.uint16 else array_HWC
+
+
 @dataclass(frozen=True)
 class Score:
     """A number with its interval.

@@ -312,6 +312,8 @@ def _looked_up(value_HW: np.ndarray, number_of: Mapping[int, int]) -> np.ndarray
             if 0 <= value < len(number_V):
                 number_V[value] = number
         return number_V[value_HW]
+    if not number_of:
+        return np.full(value_HW.shape, UNDECLARED, np.uint8)
     value_V = np.array(sorted(number_of), value_HW.dtype)
     number_V = np.array([number_of[value] for value in value_V.tolist()], np.uint8)
     place_HW = np.minimum(np.searchsorted(value_V, value_HW), len(value_V) - 1)

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 
 from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.core.legend import IGNORED, Legend
 from corpuscle.core.progress import SILENT, Progress
-from corpuscle.core.records import Pixels
+from corpuscle.core.records import in_8_bits
 from corpuscle.data.cache import content_of, in_threads
 from corpuscle.data.masks import read_mask
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage
 from corpuscle.data.readers.read import read_pixels
-from corpuscle.data.sources import voc
+from corpuscle.data.sources.voc import boxes_of
 from corpuscle.data.table import Table
 from corpuscle.synth.cutouts import Cut, by_mask
 from corpuscle.synth.extract import CUT_OFF, PAPER, by_box, by_threshold, stain_of
@@ -105,7 +106,7 @@ def _cut_image(
     image = str(row["image"])
     try:
         pixels = read_pixels(table.path_of(image), read)
-        found = list(_found(table, row, _in_8_bits(pixels), names, read))
+        found = list(_found(table, row, in_8_bits(pixels.array_HWC), names, read))
     except UnreadableImage as error:
         yield Fault(str(error.path), error.what, error.remedy)
         return
@@ -139,7 +140,7 @@ def _found(
     if label is not None and mask is None:
         yield _Found(names[label], image, by_threshold(image_HWC), False)
     elif label is not None and mask is not None:
-        inside_HW = np.any(_in_8_bits(read_pixels(mask, read)), axis=-1)
+        inside_HW = _inside(mask, table.legend, read)
         yield _Found(names[label], image, _by_mask(image_HWC, _largest(inside_HW)), True)
     elif mask is not None and table.legend is not None:
         mask_HW = read_mask(mask, table.legend, read)
@@ -159,6 +160,15 @@ def _mask_of(table: Table, row: Mapping[str, str | None]) -> Path | None:
     return mask if mask != path and mask.is_file() else None
 
 
+def _inside(mask: Path, legend: Legend | None, read: ReadPlan) -> np.ndarray:
+    """The pixels of the one object of a mask: those of any class of the legend; without one, what is not black."""
+    if legend is None:
+        bright_HW: np.ndarray = np.any(read_pixels(mask, read).array_HWC, axis=-1)
+        return bright_HW
+    mask_HW = read_mask(mask, legend, read)
+    return (mask_HW != 0) & (mask_HW != IGNORED)
+
+
 def _by_mask(image_HWC: np.ndarray, inside_HW: np.ndarray) -> Cut | str:
     if inside_HW.shape != image_HWC.shape[:2]:
         (tall, wide), (height, width) = inside_HW.shape, image_HWC.shape[:2]
@@ -173,7 +183,7 @@ def _in_boxes(
 ) -> Iterator[_Found]:
     stain_HW = stain_of(image_HWC)
     height, width = stain_HW.shape
-    for box in voc._read(table.root / sheet, image).boxes:
+    for box in boxes_of(table.root / sheet, image):
         left, top = max(round(box.left), 0), max(round(box.top), 0)
         right, bottom = min(round(box.right), width - 1), min(round(box.bottom), height - 1)
         if box.kind in names and left < right and top < bottom:
@@ -188,8 +198,3 @@ def _largest(inside_HW: np.ndarray) -> np.ndarray:
         return inside_HW
     kept_HW: np.ndarray = number_HW == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA])
     return kept_HW
-
-
-def _in_8_bits(pixels: Pixels) -> np.ndarray:
-    array_HWC = pixels.array_HWC
-    return array_HWC if array_HWC.dtype == np.uint8 else (array_HWC >> 8).astype(np.uint8)

@@ -26,13 +26,12 @@ from corpuscle.data.table import COLUMNS, Table
 from corpuscle.engine.cut import Piece, cut_table, kinds_of
 from corpuscle.synth.bank import Bank, is_bank, read_bank, write_bank
 from corpuscle.synth.contact import write_sheet
-from corpuscle.synth.cutouts import Cutout, scaled, tight
+from corpuscle.synth.cutouts import SMALLEST_PX, Cutout, scaled, tight
 
 PIXEL_UM = 0.1875
 """Microns a pixel of a bank: a red cell of 7.5 µm is 40 pixels across, a neutrophil of 13 µm 69, and some twenty red
 cells fit beside a few white ones on a scene of 224 × 224 pixels (42 µm)."""
 
-SMALLEST_PX = 5
 ODD = 1.6  # times wider or narrower than the kind's median: only a nucleus was found, or two cells were
 ENOUGH = 5  # of a kind to say what is odd
 
@@ -143,16 +142,17 @@ def make_bank(paths: Sequence[Path], out: Path, plan: CutoutPlan, progress: Prog
         progress: shows how far it is.
 
     Raises:
-        DataFault: nothing is left, kinds that no smear has, or kinds that are missing in a part; all at once.
+        DataFault: nothing is left, kinds that no smear has, kinds that are missing in a part, or something that lies
+            in several parts; all at once.
         CorpuscleError: the folder cannot be written, or a data set is named beside a bank that holds it.
     """
     check_place(out)
-    banks = [_rescaled(read_bank(path), plan.bank_pixel_um) for path in paths if is_bank(path)]
+    banks = [_rescaled(read_bank(path), plan) for path in paths if is_bank(path)]
     tables = {path: scan(path, plan.data, min_classes=1) for path in paths if not is_bank(path)}
     names = {path: _names(path, table, plan) for path, table in tables.items()}
-    ready = [cutout for bank in banks for cutout in bank]
+    ready = [cutout for made, _ in banks for cutout in made]
+    faults = [fault for _, unfit in banks for fault in unfit]
     notes: list[str] = []
-    faults: list[Fault] = []
     fresh: list[Cutout] = []
     content: dict[str, str] = {}
     for path, table in tables.items():
@@ -170,6 +170,7 @@ def make_bank(paths: Sequence[Path], out: Path, plan: CutoutPlan, progress: Prog
         content |= {piece.source: piece.content for piece in sound}
     _check_new({cutout.source for cutout in ready}, {cutout.source for cutout in fresh})
     cutouts = [*ready, *_divided(fresh, ready, content, plan.seed)]
+    _check_apart(cutouts, content)
     if not cutouts:
         raise DataFault(faults)
     bank = Bank(plan.bank_pixel_um, tuple(sorted(cutouts, key=lambda one: (one.kind, one.source, one.box))))
@@ -255,31 +256,42 @@ def _made(pieces: Sequence[Piece], pixel_um: float, plan: CutoutPlan) -> tuple[l
     scale = pixel_um / plan.bank_pixel_um
     for piece in pieces:
         height, width = (math.ceil(scale * pixels) for pixels in piece.cut.extent)
-        if min(height, width) < SMALLEST_PX or max(height, width) > plan.largest:
-            limit = f"below {SMALLEST_PX}" if min(height, width) < SMALLEST_PX else f"above {plan.largest}"
-            what = f"{piece.kind} is {limit} pixels at the bank's magnification ({width} × {height})"
-            faults.append(Fault(piece.where, what, "mend the magnification with --pixel-um, or leave it out"))
+        if unfit := _unfit(piece.kind, height, width, plan.largest):
+            faults.append(Fault(piece.where, unfit, "mend the magnification with --pixel-um, or leave it out"))
             continue
         image_HWC, alpha_HW = tight(*scaled(piece.cut, scale))
         cutouts.append(Cutout(image_HWC, alpha_HW, piece.kind, piece.source, "", piece.group, piece.cut.box, scale))
     return cutouts, faults
 
 
-def _rescaled(bank: Bank, pixel_um: float) -> list[Cutout]:
-    """The cut-outs of a bank at another magnification."""
+def _rescaled(bank: Bank, plan: CutoutPlan) -> tuple[list[Cutout], list[Fault]]:
+    """The cut-outs of a bank at another magnification, and a fault for each too small or too large there."""
     import cv2
 
-    factor = bank.pixel_um / pixel_um
+    factor = bank.pixel_um / plan.bank_pixel_um
     if math.isclose(factor, 1, rel_tol=1e-6):
-        return list(bank.cutouts)
+        factor = 1.0
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    made = []
+    made, faults = [], []
     for one in bank.cutouts:
-        size = max(round(one.alpha_HW.shape[1] * factor), 1), max(round(one.alpha_HW.shape[0] * factor), 1)
-        image_HWC = cv2.resize(one.image_HWC, size, interpolation=how)
-        alpha_HW = cv2.resize(one.alpha_HW, size, interpolation=how)
-        made.append(replace(one, image_HWC=image_HWC, alpha_HW=alpha_HW, scale=one.scale * factor))
-    return made
+        height, width = (round(side * factor) for side in one.alpha_HW.shape)
+        if unfit := _unfit(one.kind, height, width, plan.largest):
+            faults.append(Fault(one.source, unfit, "mend the magnification with --bank-pixel-um, or leave it out"))
+        elif factor == 1:
+            made.append(one)
+        else:
+            image_HWC = cv2.resize(one.image_HWC, (width, height), interpolation=how)
+            alpha_HW = cv2.resize(one.alpha_HW, (width, height), interpolation=how)
+            made.append(replace(one, image_HWC=image_HWC, alpha_HW=alpha_HW, scale=one.scale * factor))
+    return made, faults
+
+
+def _unfit(kind: str, height: int, width: int, largest: int) -> str | None:
+    """What is wrong with the size of a cut-out; None where nothing is."""
+    if min(height, width) >= SMALLEST_PX and max(height, width) <= largest:
+        return None
+    limit = f"below {SMALLEST_PX}" if min(height, width) < SMALLEST_PX else f"above {largest}"
+    return f"{kind} is {limit} pixels at the bank's magnification ({width} × {height})"
 
 
 def _check_new(ready: set[str], fresh: set[str]) -> None:
@@ -294,14 +306,8 @@ def _divided(fresh: Sequence[Cutout], ready: Sequence[Cutout], content: Mapping[
     """New cut-outs in parts, 80/10/10; what shares source, group or pixels is together, and with what has a part."""
     if not fresh:
         return []
-    alike: dict[str, set[str]] = {}
-    for cutout in (*ready, *fresh):
-        alike.setdefault(digest_of(cutout.image_HWC.tobytes() + cutout.alpha_HW.tobytes()), set()).add(cutout.source)
-        if cutout.source in content:
-            alike.setdefault(content[cutout.source], set()).add(cutout.source)
-        if cutout.group is not None:
-            alike.setdefault(f"group {cutout.group}", set()).add(cutout.source)
-    sets = [sources for sources in alike.values() if len(sources) > 1]
+    alike = [{one.source for one in cutouts} for cutouts in _alike([*ready, *fresh], content).values()]
+    sets = [sources for sources in alike if len(sources) > 1]
     part_of = {cutout.source: cutout.part for cutout in ready}
     before = -1
     while before < len(part_of):  # what has a part hands it on to what must stay with it
@@ -315,6 +321,32 @@ def _divided(fresh: Sequence[Cutout], ready: Sequence[Cutout], content: Mapping[
         plan = SplitPlan(val=0.1, test=0.1, rare="train")
         part_of |= dict(split_table(table, plan, seed, together=sets).frame.select("image", "split").iter_rows())
     return [replace(one, part=part_of[one.source]) for one in fresh]
+
+
+def _alike(cutouts: Sequence[Cutout], content: Mapping[str, str]) -> dict[tuple[str, str], list[Cutout]]:
+    """The cut-outs that belong into one part, by what they share: pixels (or those of the image), group or source."""
+    alike: dict[tuple[str, str], list[Cutout]] = {}
+    for one in cutouts:
+        shared = [("source", one.source)]
+        shared += [("group", one.group)] if one.group is not None else []
+        shared += [("pixels", digest_of(one.image_HWC.tobytes() + one.alpha_HW.tobytes()))]
+        shared += [("pixels", content[one.source])] if one.source in content else []
+        for what in shared:
+            alike.setdefault(what, []).append(one)
+    return alike
+
+
+def _check_apart(cutouts: Sequence[Cutout], content: Mapping[str, str]) -> None:
+    """Raise a fault for each source, group and pixels that lie in several parts, as banks may have divided them."""
+    faults = []
+    for (sort, name), shared in _alike(cutouts, content).items():
+        first = {one.part: one.source for one in reversed(shared)}
+        if len(first) > 1:
+            where = f"pixels of {' and '.join(sorted(set(first.values())))}" if sort == "pixels" else f"{sort} {name}"
+            what = f"found in {' and '.join(part for part in PARTS if part in first)}"
+            faults.append(Fault(where, what, "leave one of the banks out, or make one bank of all their data sets"))
+    if faults:
+        raise DataFault(faults)
 
 
 def _check_parts(bank: Bank) -> None:

@@ -125,9 +125,7 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     """
     if task.learns_masks and is_bank(path):
         return ready_scenes(path, experiment, progress)
-    table = scan(path, experiment.data)
-    if table.segmented and not task.learns_masks:
-        table = table.without_masks()
+    table = as_task(scan(path, experiment.data), task)
     progress.say(describe(table))
     task.check(table)
     experiment, size_why = with_size(table, experiment, progress)
@@ -158,8 +156,34 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     return Ready(divided, seen, looked.canvases, findings, experiment, why, masks)
 
 
+def as_task(table: Table, task: Task) -> Table:
+    """The table as a task learns from it: without its masks where it wants the labels.
+
+    Raises:
+        CorpuscleError: there are masks alone.
+    """
+    if not table.segmented or task.learns_masks:
+        return table
+    if table.frame["label"].null_count() == len(table.frame):
+        raise CorpuscleError(
+            f"{table.layout}: expected images with a class each, these come with masks; pass --recipe segment"
+        )
+    return table.without_masks()
+
+
 def ready_scenes(path: Path, experiment: Experiment, progress: Progress) -> Ready:
     """The scenes of a bank of cut-outs, divided as these are; there is nothing to survey."""
+    plan, crop = experiment.compose, experiment.augment.crop
+    if not plan.scenes[0]:
+        raise CorpuscleError(
+            f"compose.scenes expects scenes to train on, got {list(plan.scenes)}; "
+            "pass --set compose.scenes=[2000,200,200], say"
+        )
+    if crop and plan.size < crop:
+        raise CorpuscleError(
+            f"compose.size expects at least augment.crop ({crop}), got {plan.size}; pass --set augment.crop=0 to learn "
+            "scenes whole, or a larger compose.size"
+        )
     keeps = experiment.prepare.model_copy(update={"fit": "keep", "shrink": 1, "size": 0})
     experiment = experiment.model_copy(update={"prepare": keeps})
     made = scenes_of(path, experiment.compose, experiment.seed)
@@ -259,6 +283,11 @@ def with_view(table: Table, seen: pl.DataFrame, experiment: Experiment) -> tuple
     elif usual < augment.crop:
         augment = augment.model_copy(update={"crop": usual})
         return experiment.model_copy(update={"augment": augment}), f"half the pictures are no longer than {usual}"
+    elif keeps and not augment.crop and len(sides) > 1:
+        raise CorpuscleError(
+            f"expected images of one size to be learned whole, these have {len(sides)} sizes; "
+            "pass --set augment.crop=224 to learn from crops"
+        )
     else:
         return experiment, "as set"
     if keeps and len(sides) > 1:

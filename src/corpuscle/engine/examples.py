@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from corpuscle.core.files import write_bytes, write_json
+from corpuscle.core.records import in_8_bits
 from corpuscle.data.cache import Canvases
 from corpuscle.data.masks import Masks
 from corpuscle.data.table import Table
@@ -55,11 +56,9 @@ class Examples:
 
     def _write(self, place: int, said_HW: np.ndarray) -> None:
         true_HW, canvas_HWC = self.masks[place], self.canvases[place]
-        if canvas_HWC.dtype == np.uint16:
-            canvas_HWC = (canvas_HWC >> 8).astype(np.uint8)
         step, number = -(-max(said_HW.shape) // SIDE), len(self.items)
         files = {"picture": f"{number}.png", "true": f"{number}_true.png", "said": f"{number}_said.png"}
-        for file, array in zip(files.values(), (canvas_HWC, true_HW, said_HW), strict=True):
+        for file, array in zip(files.values(), (in_8_bits(canvas_HWC), true_HW, said_HW), strict=True):
             write_bytes(self.folder / file, encoded(np.ascontiguousarray(array[::step, ::step])))
         pixels_KK = overlap_of(true_HW, said_HW, len(self.table.classes)).pixels_KK
         true_K, said_K = pixels_KK.sum(axis=1), pixels_KK.sum(axis=0)

@@ -217,5 +217,6 @@ def validate(net: nn.Module, loader: Loader, task: Task, machine: Machine) -> Su
             batch = batch.to(machine.device)
             with machine.autocast():
                 output = net(batch.image_NCHW)
-            add_to(sums, task.sums(output, batch.target))
+            loss = task.loss(output, batch.target).item() * len(batch)
+            add_to(sums, {"loss": loss, **task.sums(output, batch.target)})
     return total(machine.gathered(sums))

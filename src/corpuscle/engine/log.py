@@ -63,9 +63,10 @@ def epoch_row(epoch: Epoch, task: Task, trained: Sums, validated: Sums | None) -
         "train": epoch.train,
         "learning_rate": epoch.learning_rate,
     }
-    row |= {f"train_{name}": value for name, value in task.scores(trained).items()}
-    row["train_loss"] = trained["loss"] / trained["images"]
+    loss = {"loss": trained["loss"] / trained["images"]}
+    row |= {f"train_{name}": value for name, value in (loss | task.scores(trained) | loss).items()}
     if validated is not None:
+        row["val_loss"] = validated["loss"] / validated["images"]
         row |= {f"val_{name}": value for name, value in task.scores(validated).items()}
     row["seconds"] = round(seconds, 3)
     row["images_per_second"] = round(trained["images"] / seconds, 1)

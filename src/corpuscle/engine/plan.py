@@ -110,7 +110,7 @@ def derive(
             )
         weight_K = balanced_weights(held_K)
         how = "in the loss" if experiment.fit.balance == "weights" else "by how often it is drawn"
-        why_weights = f"one over the class's share of the training part, {how}"
+        why_weights = f"one over what the training part holds of the class (of masks the root of its pixels), {how}"
     canvas = "prepare.shrink" if experiment.prepare.fit == "keep" else "prepare.size"
     reasons = {
         canvas: {"value": getattr(experiment.prepare, canvas.removeprefix("prepare.")), "why": why["size"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -268,12 +269,21 @@ def write_points(predicted: Predicted, out: Path) -> None:
 def unlike_names(images: Sequence[str]) -> list[str]:
     """A file name for each image, without an ending; images of one name keep as much of their folders as differs.
 
-    >>> unlike_names(["a/1.png", "b/1.png", "b/2.png"])
-    ['a_1', 'b_1', '2']
+    >>> unlike_names(["a/1.png", "b/1.png", "b/2.png", "b/2.bmp"])
+    ['a_1', 'b_1', '2_png', '2_bmp']
     """
-    parts = [PurePath(image).with_suffix("" if "#" not in image else PurePath(image).suffix).parts for image in images]
+    paths = [PurePath(image) for image in images]
+    times = Counter(path.with_suffix("") for path in paths)
+    parts = [_unended(path, alone=times[path.with_suffix("")] == 1).parts for path in paths]
     names = []
     for part in parts:
         depth = next((d for d in range(1, len(part)) if sum(p[-d:] == part[-d:] for p in parts) == 1), len(part))
         names.append("_".join(piece.strip("/") for piece in part[-depth:]))
     return names
+
+
+def _unended(path: PurePath, alone: bool) -> PurePath:
+    """A path without its ending, where no other image of the folder has the same; a row of an HDF5 file keeps all."""
+    if "#" in path.name:
+        return path
+    return path.with_suffix("") if alone else path.with_name(path.name.replace(".", "_"))

@@ -23,7 +23,7 @@ from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.table import Table
 from corpuscle.engine import run_folder
-from corpuscle.engine.dataset import with_masks
+from corpuscle.engine.dataset import as_task, with_masks
 from corpuscle.engine.environment import describe
 from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.experiment import Experiment
@@ -87,11 +87,12 @@ def labelled_table(path: Path, plan: SourcePlan, card: Card) -> Table:
     Raises:
         CorpuscleError: it has classes that the run does not know.
     """
-    table = scan(path, plan, min_classes=1)
-    build_task(card.task).check(table)
+    task = build_task(card.task)
+    table = as_task(scan(path, plan, min_classes=1), task)
+    task.check(table)
     if table.counted:
         return _counted_alike(table, card)
-    if table.segmented and build_task(card.task).learns_masks:
+    if task.learns_masks:
         return _segmented_alike(table, card)
     unknown = sorted(set(table.classes) - set(card.classes))
     if unknown:
@@ -174,8 +175,10 @@ def rescore(
         prepared = experiment.model_copy(update={"prepare": validated(PreparePlan, card.prepare)})
         table, seen, _ = with_masks(table, seen, prepared, progress)
     findings = audit(table, seen)
-    present = replace(table, classes=tuple(sorted(table.frame["label"].drop_nulls().unique())))
-    check_faults(table if table.counted else present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
+    present = table
+    if not (table.counted or table.segmented):
+        present = replace(table, classes=tuple(sorted(table.frame["label"].drop_nulls().unique())))
+    check_faults(present, findings, GuardPlan(max_faulty=experiment.guard.max_faulty))
     known = _known_to_the_net(run, table, predicted.seen)
     for note in known:
         progress.say(f"note: {note}")

@@ -18,7 +18,7 @@ from corpuscle.synth.compose import Composer
 from corpuscle.synth.plan_compose import ComposePlan
 from corpuscle.synth.scene import Scene
 
-LOOKED_AT = 64  # scenes by which the share of each class is known
+LOOKED_AT = 64  # scenes of a part in which the pixels of each class are counted
 KEPT = 64  # scenes a process keeps: picture and mask of one are asked for apart
 
 
@@ -120,18 +120,21 @@ def scenes_of(path: Path, plan: ComposePlan, seed: int) -> SceneSet:
         remedy=pl.lit(None, pl.String),
         pixels="pixels",
     )
-    notes = (f"scene n of a part is a function of the bank, the plan and the seed {seed}; none is on disk",)
+    notes = (
+        f"scene n of a part is a function of the bank, the plan and the seed {seed}; none is on disk",
+        f"what they hold was counted in {LOOKED_AT} scenes of each part",
+    )
     rows = frame.select(*COLUMNS, "mask", "pixels")
     table = Table(rows, path, SMEAR.classes, "scenes composed of cut-outs", notes, legend=SMEAR)
     return SceneSet(table, seen, ScenePictures(stream), SceneMasks(stream))
 
 
 def _pixels(stream: Stream, number: int) -> pl.Series:
-    """Pixels of each class: of each scene the mean over some that are spread over the part it is of."""
-    means, start = [], 0
-    for count in filter(None, stream.numbers):
-        places = np.unique(np.linspace(start, start + count - 1, min(LOOKED_AT, count)).astype(int))
+    """Pixels of each class, of some scenes that are spread over each part; null of the others."""
+    known: list[list[int] | None] = [None] * number
+    start = 0
+    for count in stream.numbers:
+        for place in np.unique(np.linspace(start, start + count - 1, min(LOOKED_AT, count)).astype(int)).tolist():
+            known[place] = np.bincount(stream[place].mask_HW.ravel(), minlength=len(SMEAR.classes)).tolist()
         start += count
-        seen = [np.bincount(stream[place].mask_HW.ravel(), minlength=len(SMEAR.classes)) for place in places]
-        means += [np.mean(seen, axis=0).astype(np.int64).tolist()] * count
-    return pl.Series("pixels", means, pl.List(pl.Int64))
+    return pl.Series("pixels", known, pl.List(pl.Int64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from corpuscle.core.errors import CorpuscleError, nearest
@@ -13,12 +14,15 @@ from corpuscle.core.legend import IGNORED
 SMALLEST = 1e-7  # in place of a denominator of zero
 
 
-def cross_entropy(logits_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None = None) -> Tensor:
+def cross_entropy(log_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None = None) -> Tensor:
     """Mean surprise (-log p) at the true class of each pixel, weighted by the class."""
-    return focal_loss(logits_NKHW, target_NHW, weight_K, gamma=0.0)
+    weight_K = None if weight_K is None else weight_K.float()
+    total = F.nll_loss(log_NKHW, target_NHW, weight_K, ignore_index=IGNORED, reduction="sum")
+    held_K = _held(target_NHW, log_NKHW.shape[1])
+    return total / (held_K if weight_K is None else held_K * weight_K).sum().clamp(min=SMALLEST)
 
 
-def focal_loss(logits_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None = None, gamma: float = 2.0) -> Tensor:
+def focal_loss(log_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None = None, gamma: float = 2.0) -> Tensor:
     """Cross entropy in which a pixel counts by (1 - p)^gamma, so that the many easy ones do not drown the hard ones.
 
     Source: Lin et al., Focal loss for dense object detection, 2017; here with a softmax over K classes, and divided by
@@ -26,41 +30,44 @@ def focal_loss(logits_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None 
     """
     known_NHW = target_NHW != IGNORED
     true_NHW = torch.where(known_NHW, target_NHW, 0)
-    log_NHW = logits_NKHW.float().log_softmax(dim=1).gather(1, true_NHW[:, None])[:, 0]
+    log_NHW = log_NKHW.gather(1, true_NHW[:, None])[:, 0]
     weight_NHW = known_NHW.float() if weight_K is None else weight_K.float()[true_NHW] * known_NHW
     hardness_NHW = (-torch.expm1(log_NHW)).clamp(min=SMALLEST) ** gamma
     return -(weight_NHW * hardness_NHW * log_NHW).sum() / weight_NHW.sum().clamp(min=SMALLEST)
 
 
-def dice_loss(logits_NKHW: Tensor, target_NHW: Tensor) -> Tensor:
+def dice_loss(log_NKHW: Tensor, target_NHW: Tensor, weight_K: Tensor | None = None) -> Tensor:
     """1 - soft Dice, pixels added up over the batch, mean over the classes that the batch truly holds.
 
-    Each class counts alike, however small, so there are no class weights.
+    Each class counts alike, however small, so class weights have no say.
 
     Source: Milletari et al., V-Net, 2016, with plain instead of squared sums below; for several classes Sudre et al.,
     Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations, 2017.
     """
-    probs_NKHW = logits_NKHW.float().softmax(dim=1)
-    class_K = torch.arange(logits_NKHW.shape[1], device=target_NHW.device)
-    true_NKHW = target_NHW[:, None] == class_K[:, None, None]
-    known_N1HW = target_NHW[:, None] != IGNORED
-    true_K, both_K, said_K = (
-        pixels_NKHW.sum(dim=(0, 2, 3)) for pixels_NKHW in (true_NKHW, probs_NKHW * true_NKHW, probs_NKHW * known_N1HW)
-    )
+    K = log_NKHW.shape[1]
+    known_NHW = target_NHW != IGNORED
+    true_NHW = torch.where(known_NHW, target_NHW, 0)
+    true_prob_NHW = log_NKHW.gather(1, true_NHW[:, None])[:, 0].exp() * known_NHW
+    both_K = log_NKHW.new_zeros(K).index_add(0, true_NHW.flatten(), true_prob_NHW.flatten())
+    probs_NKHW = log_NKHW.exp()
+    said_K = (probs_NKHW if known_NHW.all() else probs_NKHW * known_NHW[:, None]).sum(dim=(0, 2, 3))
+    true_K = _held(target_NHW, K)
     dice_K = 2 * both_K / (true_K + said_K).clamp(min=SMALLEST)
     present_K = true_K > 0
     return ((1 - dice_K) * present_K).sum() / present_K.sum().clamp(min=1)
 
 
-def _dice(logits_NKHW: Tensor, target_NHW: Tensor, _: Tensor | None) -> Tensor:
-    return dice_loss(logits_NKHW, target_NHW)
+def _held(target_NHW: Tensor, num_classes: int) -> Tensor:
+    """Pixels of each class."""
+    return target_NHW[target_NHW != IGNORED].bincount(minlength=num_classes).float()
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     "cross_entropy": cross_entropy,
-    "dice": _dice,
+    "dice": dice_loss,
     "focal": focal_loss,
 }
+"""Each takes log_NKHW, the logarithm of the probability of each class; it is computed once for all."""
 
 
 def mask_loss(logits_NKHW: Tensor, target_NHW: Tensor, names: Sequence[str], weight_K: Tensor | None = None) -> Tensor:
@@ -80,4 +87,5 @@ def mask_loss(logits_NKHW: Tensor, target_NHW: Tensor, names: Sequence[str], wei
         raise CorpuscleError(f"'{unknown[0]}' is not a loss of masks. {nearest(unknown[0], LOSSES)}")
     if not names:
         raise CorpuscleError(f"masks need at least one loss, got none; name some of {', '.join(LOSSES)}")
-    return torch.stack([LOSSES[name](logits_NKHW, target_NHW, weight_K) for name in names]).sum()
+    log_NKHW = logits_NKHW.float().log_softmax(dim=1)
+    return torch.stack([LOSSES[name](log_NKHW, target_NHW, weight_K) for name in names]).sum()

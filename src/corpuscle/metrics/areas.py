@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.metrics.bootstrap import weighted_total
 from corpuscle.metrics.counts import ratio
 from corpuscle.metrics.overlap import Overlap
 
@@ -77,9 +77,7 @@ class AreaSums:
 
     def total(self, value_NC: np.ndarray) -> np.ndarray:
         """Weighted sum (C, B) of a value over the images."""
-        shape = (len(self.weight_GB), len(self.group_N))
-        member_GN = sparse.csr_array((np.ones(shape[1]), (self.group_N, np.arange(shape[1]))), shape=shape)
-        return (member_GN @ value_NC.astype(float)).T @ self.weight_GB
+        return weighted_total(value_NC, self.group_N, self.weight_GB)
 
     @cached_property
     def true_KB(self) -> np.ndarray:

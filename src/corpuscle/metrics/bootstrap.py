@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.seeds import generator_for
@@ -181,3 +181,15 @@ def _acceleration(left_out_J: np.ndarray) -> float:
     pull_J = known_J.mean() - known_J
     spread = np.sum(pull_J**2) ** 1.5
     return float(np.sum(pull_J**3) / (6 * spread)) if spread > SAME**3 else 0.0
+
+
+def weighted_total(value_NC: np.ndarray, group_N: np.ndarray, weight_GB: np.ndarray) -> np.ndarray:
+    """Sum (C, B) of the values of N images, each counted as often as its group in each of B weightings.
+
+    >>> weighted_total(np.array([[1], [2], [4]]), np.array([0, 0, 1]), np.array([[1, 0], [1, 3]])).tolist()
+    [[7.0, 12.0]]
+    """
+    shape = (len(weight_GB), len(group_N))
+    member_GN = sparse.csr_array((np.ones(shape[1]), (group_N, np.arange(shape[1]))), shape=shape)
+    total_CB: np.ndarray = (member_GN @ value_NC.astype(float)).T @ weight_GB
+    return total_CB

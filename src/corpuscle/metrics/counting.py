@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from corpuscle.core.records import Score
-from corpuscle.metrics.bootstrap import Resamples, group_codes, resample
+from corpuscle.metrics.bootstrap import Resamples, group_codes, resample, weighted_total
 from corpuscle.metrics.classification import as_score
 from corpuscle.metrics.counted import Counted, checked_counts, with_total
 from corpuscle.metrics.counts import ratio
@@ -40,9 +40,7 @@ class Sums:
 
     def total(self, value_NC: np.ndarray) -> np.ndarray:
         """Weighted sum (C, B) of a value over the images."""
-        shape = (len(self.weight_GB), len(self.group_N))
-        member_GN = sparse.csr_array((np.ones(shape[1]), (self.group_N, np.arange(shape[1]))), shape=shape)
-        return (member_GN @ value_NC.astype(float)).T @ self.weight_GB
+        return weighted_total(value_NC, self.group_N, self.weight_GB)
 
     @cached_property
     def weight_B(self) -> np.ndarray:

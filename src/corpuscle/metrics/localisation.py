@@ -104,7 +104,7 @@ def locate(heat_HW: np.ndarray, mask_HW: np.ndarray, box_M4: np.ndarray | None =
     outside_T = np.bincount(level_HW[~object_HW & known_HW], minlength=LEVELS)
     box_iou_S = np.full(CUTS, np.nan)
     if object_HW.any():
-        true_M4 = _largest_box(object_HW)[None] if box_M4 is None else np.asarray(box_M4).reshape(-1, 4)
+        true_M4 = np.reshape(largest_box(object_HW) if box_M4 is None else box_M4, (-1, 4))
         box_iou_S = np.array([_box_iou(box_4, true_M4).max(initial=0) for box_4 in _hot_boxes(level_HW)])
     return Located(inside_T, outside_T, box_iou_S)
 
@@ -130,7 +130,7 @@ def choose_thresholds(held_out: Sequence[Located]) -> Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class PixelCurve:
-    """Precision and recall of pixels at every threshold, over N images weighted by group in B ways.
+    """Precision of pixels at every threshold, over N images weighted by group in B ways.
 
     Attributes:
         inside_TB, outside_TB: pixels by the level of their heat.
@@ -138,11 +138,6 @@ class PixelCurve:
 
     inside_TB: np.ndarray
     outside_TB: np.ndarray
-
-    @cached_property
-    def recall_TB(self) -> np.ndarray:
-        """Share of the pixels of objects that are at least as hot as each level."""
-        return ratio(_from_hot(self.inside_TB), np.broadcast_to(self.inside_TB.sum(axis=0), self.inside_TB.shape))
 
     @cached_property
     def precision_TB(self) -> np.ndarray:
@@ -224,6 +219,15 @@ class Localisation:
         return {"n": self.n, "groups": self.groups, "thresholds": thresholds, "scores": scores}
 
 
+def largest_box(object_HW: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, width and height of the largest region whose pixels touch by a side or a corner; 0 without one."""
+    num, _, stats_R5, _ = cv2.connectedComponentsWithStats(object_HW.view(np.uint8), connectivity=8)
+    if num == 1:  # the background
+        return 0, 0, 0, 0
+    left, top, width, height = stats_R5[1 + stats_R5[1:, cv2.CC_STAT_AREA].argmax(), :4].tolist()
+    return left, top, width, height
+
+
 def score_localisation(
     located: Sequence[Located],
     thresholds: Thresholds,
@@ -294,20 +298,11 @@ def _hot_boxes(level_HW: np.ndarray) -> Iterator[np.ndarray]:
     level_HW, corner_4 = level_HW.astype(np.uint16), np.zeros(4, dtype=int)
     for cut in range(0, LEVELS, LEVELS // CUTS):
         hot_HW = level_HW >= cut
-        yield _largest_box(hot_HW) + corner_4
+        yield np.array(largest_box(hot_HW)) + corner_4
         left, top, width, height = cv2.boundingRect(hot_HW.view(np.uint8))
         if width:
             level_HW = level_HW[top : top + height, left : left + width]
             corner_4 = corner_4 + np.array([left, top, 0, 0])
-
-
-def _largest_box(object_HW: np.ndarray) -> np.ndarray:
-    """Left, top, width and height of the largest region whose pixels touch by a side or a corner; 0 without one."""
-    num, _, stats_R5, _ = cv2.connectedComponentsWithStats(object_HW.view(np.uint8), connectivity=8)
-    if num == 1:  # the background
-        return np.zeros(4, dtype=stats_R5.dtype)
-    largest = 1 + stats_R5[1:, cv2.CC_STAT_AREA].argmax()
-    return stats_R5[largest, :4]
 
 
 def _box_iou(box_4: np.ndarray, other_M4: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,26 +69,6 @@ def overlap_of(true_HW: np.ndarray, said_HW: np.ndarray, num_classes: int, toler
         edge_true_found_K=_met(true_hw, said_hw, num_classes, tolerance),
         edge_said_right_K=_met(said_hw, true_hw, num_classes, tolerance),
     )
-
-
-def merged(pixels_KK: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
-    """Pixels of fewer classes: those of each group count as one; the last two axes are classes.
-
-    Nucleus and cytoplasm, say, are judged as a whole cell without another look at the masks. Boundaries cannot be
-    merged in this way.
-
-    Raises:
-        CorpuscleError: a class that is in no group, or in several.
-
-    >>> merged(np.array([[9, 1, 0], [0, 5, 2], [0, 3, 4]]), [[0], [1, 2]]).tolist()
-    [[9, 1], [0, 14]]
-    """
-    num_classes = pixels_KK.shape[-1]
-    named = sorted(k for group in groups for k in group)
-    if named != list(range(num_classes)):
-        raise CorpuscleError(f"groups must hold each of 0 to {num_classes - 1} once, got {named}; add or remove some")
-    member_GK = np.array([[k in group for k in range(num_classes)] for group in groups], dtype=pixels_KK.dtype)
-    return member_GK @ pixels_KK @ member_GK.T
 
 
 def _pixels(true_HW: np.ndarray, said_HW: np.ndarray, num_classes: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageOps
 
-from corpuscle.core.records import Pixels
+from corpuscle.core.records import Pixels, in_8_bits
 from corpuscle.core.seeds import generator_for
 
 SIDE = 160  # pixels of a thumbnail's longer side
@@ -107,7 +107,7 @@ def eight_bits(path: Path, read: Read) -> np.ndarray | None:
         array_HWC = read(path).array_HWC
     except Exception:  # a page about many images does not fail over one
         return None
-    return (array_HWC >> 8).astype(np.uint8) if array_HWC.dtype == np.uint16 else array_HWC
+    return in_8_bits(array_HWC)
 
 
 def jpeg_uri(array_HWC: np.ndarray, side: int) -> str:

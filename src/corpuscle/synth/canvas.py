@@ -33,19 +33,16 @@ class Canvas:
         self.box_of: dict[int, Box] = {}
         self.area_of: dict[int, int] = {}  # pixels an object had when it was uppermost
         self.seen_of: dict[int, int] = {}  # pixels that are seen of it
+        self._cut: set[int] = set()  # of which the box and the pixels may be less
         self._covered: set[int] = set()
 
-    def take(self, number: int, kind: int, box: Box, area: int) -> None:
-        """Know of an object that lies there already, of which so much is seen."""
-        self.kind_of[number] = kind
-        self.box_of[number], self.area_of[number], self.seen_of[number] = box, area, area
-
-    def measure(self, number: int, kind: int, box: Box) -> tuple[Box, int]:
-        """The box and the pixels of what is seen of an object, looked for within a box."""
-        left, top, width, height = box
-        seen_HW = (self.lain_HW[top : top + height, left : left + width] == packed(number, kind)).view(np.uint8)
-        dx, dy, width, height = cv2.boundingRect(seen_HW)
-        return (left + dx, top + dy, width, height), cv2.countNonZero(seen_HW)
+    def take(self, numbers: list[int], kinds: list[int], boxes: list[Box], areas: list[int], cut: list[int]) -> None:
+        """Know of objects that lie there already, of which so much is seen; of those that are cut, less may be."""
+        self.kind_of = dict(zip(numbers, kinds, strict=True))
+        self.box_of = dict(zip(numbers, boxes, strict=True))
+        self.area_of = dict(zip(numbers, areas, strict=True))
+        self.seen_of = self.area_of.copy()
+        self._cut.update(cut)
 
     def lay(self, sprite: Sprite, kind: int, left: int, top: int, overlap: float) -> bool:
         """Lay an object with its corner there, unless it would cover more than is allowed.
@@ -60,39 +57,56 @@ class Canvas:
         height, width = self.lain_HW.shape
         tall, wide = sprite.inside_HW.shape
         x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + wide, width), min(top + tall, height)
-        part = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
-        here = slice(y0, y1), slice(x0, x1)
-        inside_HW, below_HW = sprite.inside_HW[part], self.lain_HW[here]
-        whole = inside_HW.shape == (tall, wide)
-        area = sprite.area if whole else cv2.countNonZero(inside_HW)
-        covered_HW = below_HW * inside_HW
+        if x1 - x0 < wide or y1 - y0 < tall:
+            sprite = sprite.part(x0 - left, y0 - top, x1 - left, y1 - top)
+        area, inside_HW, below_HW = sprite.area, sprite.inside_HW, self.lain_HW[y0:y1, x0:x1]
+        covered_HW = cv2.copyTo(below_HW, inside_HW)
         covered = cv2.countNonZero(covered_HW)
-        if not area or covered > overlap * area:
+        if not area or covered > overlap * area or (covered and not self._cover(covered_HW, overlap)):
             return False
-        number = self.last + 1
-        hidden = _numbers_in(covered_HW) if covered else {}
-        if any(self.seen_of[other] - lost < (1 - overlap) * self.area_of[other] for other, lost in hidden.items()):
-            return False
-        for other, pixels in hidden.items():
-            self.seen_of[other] -= pixels
-            self._covered.add(other)
-        window_HWC = self.image_HWC[here]
-        cv2.multiply(window_HWC, sprite.through_HWC[part], window_HWC, scale=1 / 255)
+        window_HWC = self.image_HWC[y0:y1, x0:x1]
+        cv2.multiply(window_HWC, sprite.through_HWC, window_HWC, scale=1 / 255)
         if sprite.light_HWC is not None:
-            cv2.add(window_HWC, sprite.light_HWC[part], window_HWC)
+            cv2.add(window_HWC, sprite.light_HWC, window_HWC)
+        self.last = number = self.last + 1
         here_HW = np.empty(inside_HW.shape, np.uint16)
         here_HW.fill(packed(number, kind))
         cv2.copyTo(here_HW, inside_HW, below_HW)
-        dx, dy, box_W, box_H = sprite.box if whole else cv2.boundingRect(inside_HW)
-        self.last = number
-        self.take(number, kind, (x0 + dx, y0 + dy, box_W, box_H), area)
+        dx, dy, box_W, box_H = sprite.box
+        self.kind_of[number], self.box_of[number] = kind, (x0 + dx, y0 + dy, box_W, box_H)
+        self.area_of[number] = self.seen_of[number] = area
         return True
 
     def settle(self) -> None:
-        """Bring the boxes of what was covered in part to what is seen."""
-        for number in self._covered:
-            self.box_of[number], self.seen_of[number] = self.measure(number, self.kind_of[number], self.box_of[number])
+        """Bring the boxes of what was cut or covered in part to what is seen."""
+        for number in self._covered | self._cut:
+            self._measure(number)
         self._covered.clear()
+        self._cut.clear()
+
+    def _measure(self, number: int) -> None:
+        """Bring the box and the pixels of an object to what is seen of it."""
+        left, top, width, height = self.box_of[number]
+        here_HW = self.lain_HW[top : top + height, left : left + width]
+        seen_HW = (here_HW == packed(number, self.kind_of[number])).view(np.uint8)
+        dx, dy, width, height = cv2.boundingRect(seen_HW)
+        self.box_of[number], self.seen_of[number] = (left + dx, top + dy, width, height), cv2.countNonZero(seen_HW)
+
+    def _cover(self, covered_HW: np.ndarray, overlap: float) -> bool:
+        """Take these pixels from the objects on them, unless that is more than is allowed of one."""
+        count = np.bincount(covered_HW[covered_HW > 0] & MOST)
+        hidden = [(number, int(count[number])) for number in count.nonzero()[0].tolist()]
+        for number, pixels in hidden:
+            if number in self._cut:
+                self._measure(number)
+                self.area_of[number] = self.seen_of[number]
+                self._cut.discard(number)
+            if self.seen_of[number] - pixels < (1 - overlap) * self.area_of[number]:
+                return False
+        for number, pixels in hidden:
+            self.seen_of[number] -= pixels
+            self._covered.add(number)
+        return True
 
 
 def packed(number: int, kind: int) -> int:
@@ -103,9 +117,3 @@ def packed(number: int, kind: int) -> int:
 def mask_of(lain_HW: np.ndarray) -> np.ndarray:
     """The class of each pixel; mask_HW uint8."""
     return np.right_shift(lain_HW, KIND_BITS, out=np.empty(lain_HW.shape, np.uint8), casting="unsafe")
-
-
-def _numbers_in(lain_HW: np.ndarray) -> dict[int, int]:
-    """Pixels of each object."""
-    count = np.bincount((lain_HW & MOST).ravel())
-    return {number: int(count[number]) for number in count.nonzero()[0].tolist() if number}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from corpuscle.core.legend import SMEAR
 from corpuscle.core.seeds import generator_for
 from corpuscle.synth.bank import PARTS
 from corpuscle.synth.canvas import KIND_BITS, MOST, Canvas, mask_of
-from corpuscle.synth.cutouts import Cutout
+from corpuscle.synth.cutouts import SMALLEST_PX, Cutout
 from corpuscle.synth.fields import TEXTURES, Field, Placed, draw_field, draw_plasma
 from corpuscle.synth.light import vary_light
 from corpuscle.synth.made import make_clumps, make_infected
@@ -23,7 +23,6 @@ from corpuscle.synth.sprites import Kept, Layer, Sprite, around, layer_of, turne
 RED = (HEALTHY, INFECTED)
 NUMBER = {kind: number for number, kind in enumerate(SMEAR.classes)}
 PALE = (225.0, 215.0, 222.0)  # plasma, where no cut-out shows any
-SMALLEST = 5  # pixels a side
 
 
 class Composer:
@@ -39,7 +38,7 @@ class Composer:
         seed: of everything drawn.
 
     Raises:
-        DataFault: a kind without a cut-out, one that is too small or too large, a source in two parts.
+        DataFault: a kind without a cut-out, one that is too small or too large, a source or group in two parts.
     """
 
     def __init__(self, cutouts: Sequence[Cutout], plan: ComposePlan, seed: int = 0) -> None:
@@ -77,10 +76,10 @@ class Composer:
         plan, side = self.plan, self.plan.size
         field = self.field(part, index // plan.blocks)
         rng = generator_for(self.seed, "scene", part, index)
-        draw = Draws(rng)
+        left, top, *shares = rng.random(5).tolist()
         room = plan.field_size - side + 1
-        canvas = _block(field, draw.below(room), draw.below(room), side)
-        self._place(part, canvas, draw)
+        canvas = _block(field, int(left * room), int(top * room), side)
+        self._place(part, canvas, shares, rng)
         canvas.settle()
         image_HWC = vary_light(canvas.image_HWC, plan.stain, plan.illumination, rng)
         return _scene(canvas, image_HWC, plan.least_pixels)
@@ -106,22 +105,21 @@ class Composer:
         plasma_HWC = draw_plasma(number, self.plasma_3, self.plan, self.seed)
         return plasma_HWC, plasma_HWC.nbytes
 
-    def _place(self, part: str, canvas: Canvas, draw: Draws) -> None:
-        """Lay white cells, platelets and clumps."""
-        plan, side = self.plan, self.plan.size
-        kinds: list[str] = []
-        for some, (least, most) in (
-            (plan.white_kinds, plan.white_cells),
-            ((PLATELET,), plan.thrombocytes),
-            ((CLUMP,), plan.clumps),
-        ):
-            kinds += [some[draw.below(len(some))] for _ in range(least + draw.below(most - least + 1)) if some]
-        for kind in kinds:
-            sprite = self._sprite(part, kind, draw(), draw(), draw() < 0.5)
+    def _place(self, part: str, canvas: Canvas, shares: list[float], rng: np.random.Generator) -> None:
+        """Lay white cells, platelets and clumps; how many, by numbers from 0 to 1."""
+        plan, side, over = self.plan, self.plan.size, self.plan.over_edge
+        chosen: list[tuple[str, ...]] = []
+        sorts = (plan.white_kinds, plan.white_cells), ((PLATELET,), plan.thrombocytes), ((CLUMP,), plan.clumps)
+        for share, (some, (least, most)) in zip(shares, sorts, strict=True):
+            chosen += [some] * (least + int(share * (most - least + 1))) if some else []
+        drawn = rng.random((len(chosen), 4 + 2 * plan.tries)).tolist()
+        for some, (kind_of, which, turn, mirror, *places) in zip(chosen, drawn, strict=True):
+            kind = some[int(kind_of * len(some))]
+            sprite = self._sprite(part, kind, which, turn, mirror < 0.5)
             tall, wide = sprite.inside_HW.shape
-            for _ in range(plan.tries):
-                left = int(draw() * (side - wide * (1 - 2 * plan.over_edge)) - plan.over_edge * wide)
-                top = int(draw() * (side - tall * (1 - 2 * plan.over_edge)) - plan.over_edge * tall)
+            room_W, room_H = side - wide * (1 - 2 * over), side - tall * (1 - 2 * over)
+            for x, y in zip(places[::2], places[1::2], strict=True):
+                left, top = int(x * room_W - over * wide), int(y * room_H - over * tall)
                 if canvas.lay(sprite, NUMBER[kind], left, top, plan.overlap):
                     break
 
@@ -156,24 +154,6 @@ class Composer:
         return kind in have or made_of.get(kind) in have
 
 
-class Draws:
-    """Even draws one at a time, each a plain number from 0 to 1, taken from a generator by the hundred."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._left: Iterator[float] = iter(())
-
-    def __call__(self) -> float:
-        if (number := next(self._left, None)) is None:
-            self._left = iter(self._rng.random(100).tolist())
-            number = next(self._left)
-        return number
-
-    def below(self, count: int) -> int:
-        """A whole number from 0, below another."""
-        return int(self() * count)
-
-
 def wanted_kinds(plan: ComposePlan) -> tuple[str, ...]:
     """The kinds that a plan's scenes hold, in the legend's order."""
     wanted: set[str] = set()
@@ -190,16 +170,21 @@ def _block(field: Field, left: int, top: int, side: int) -> Canvas:
     """A square of a field, and what lies in it."""
     here = slice(top, top + side), slice(left, left + side)
     canvas = Canvas(field.image_HWC[here].copy(), field.lain_HW[here].copy(), len(field.kind_M))
-    x0_M, y0_M = field.box_M4[:, 0] - left, field.box_M4[:, 1] - top
-    x1_M, y1_M = x0_M + field.box_M4[:, 2], y0_M + field.box_M4[:, 3]
-    for m in np.flatnonzero((x0_M < side) & (y0_M < side) & (x1_M > 0) & (y1_M > 0)).tolist():
-        kind, x0, y0, x1, y1 = int(field.kind_M[m]), int(x0_M[m]), int(y0_M[m]), int(x1_M[m]), int(y1_M[m])
-        if x0 >= 0 and y0 >= 0 and x1 <= side and y1 <= side:
-            canvas.take(m + 1, kind, (x0, y0, x1 - x0, y1 - y0), int(field.seen_M[m]))
-        else:
-            x0, y0 = max(x0, 0), max(y0, 0)
-            box = x0, y0, min(x1, side) - x0, min(y1, side) - y0
-            canvas.take(m + 1, kind, *canvas.measure(m + 1, kind, box))
+    edges_4M = field.edges_4M - np.array([[left], [top], [left], [top]], np.int32)
+    near_2M = (edges_4M[:2] < side) & (edges_4M[2:] > 0)
+    some_L = np.flatnonzero(near_2M[0] & near_2M[1])
+    edges_4L = edges_4M[:, some_L]
+    box_4L = np.minimum(np.maximum(edges_4L, 0), side)
+    cut_L = (box_4L != edges_4L).any(0)
+    box_4L[2:] -= box_4L[:2]
+    number_L = some_L + 1
+    canvas.take(
+        number_L.tolist(),
+        field.kind_M[some_L].tolist(),
+        list(zip(*box_4L.tolist(), strict=True)),
+        field.seen_M[some_L].tolist(),
+        number_L[cut_L].tolist(),
+    )
     return canvas
 
 
@@ -241,8 +226,8 @@ def _misfits(cutouts: Sequence[Cutout], plan: ComposePlan) -> list[Fault]:
     faults = []
     for one in cutouts:
         height, width = one.alpha_HW.shape
-        if min(height, width) < SMALLEST:
-            what, remedy = f"below {SMALLEST} pixels", "make the bank at a finer magnification or leave it out"
+        if min(height, width) < SMALLEST_PX:
+            what, remedy = f"below {SMALLEST_PX} pixels", "make the bank at a finer magnification or leave it out"
         elif max(height, width) > plan.size:
             what = f"larger than a scene of {plan.size} pixels"
             remedy = "make the bank at a coarser magnification or pass --set compose.size=512, say"
@@ -253,13 +238,15 @@ def _misfits(cutouts: Sequence[Cutout], plan: ComposePlan) -> list[Fault]:
 
 
 def _shared(cutouts: Sequence[Cutout]) -> list[Fault]:
-    """Sources that are in more than one part."""
-    parts_of: dict[str, set[str]] = defaultdict(set)
+    """Sources and groups that are in more than one part."""
+    parts_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in cutouts:
-        parts_of[one.source].add(one.part)
+        parts_of["source", one.source].add(one.part)
+        if one.group is not None:
+            parts_of["group", one.group].add(one.part)
     return [
-        Fault(source, f"its cut-outs are in {' and '.join(sorted(parts))}", "put all of one source into one part")
-        for source, parts in parts_of.items()
+        Fault(name, f"its cut-outs are in {' and '.join(sorted(parts))}", f"put all of one {sort} into one part")
+        for (sort, name), parts in parts_of.items()
         if len(parts) > 1
     ]
 

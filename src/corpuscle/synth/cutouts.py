@@ -13,6 +13,7 @@ EDGE_PX = 1.5
 MARGIN_PX, MARGIN = 4, 20
 """Around what is cut, so that its soft edge is whole when it is made smaller: pixels, and one part in so many."""
 
+SMALLEST_PX = 5  # a side: less is not seen as a cell
 HALF = 128  # alpha from which a pixel is of the object
 
 

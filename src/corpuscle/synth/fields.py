@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -14,6 +16,9 @@ from corpuscle.synth.sprites import Sprite
 
 TEXTURES = 6
 """Different pieces of plasma; each is also used upside down."""
+
+BLURRED = 0.41 * 256 / math.sqrt(12)
+"""Deviation of even bytes after a blur of 0.7 pixels."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,11 @@ class Field:
     kind_M: np.ndarray
     box_M4: np.ndarray
     seen_M: np.ndarray
+
+    @cached_property
+    def edges_4M(self) -> np.ndarray:
+        """Left, top, right and bottom of what is seen of each; the pixels right and bottom are no longer of it."""
+        return np.ascontiguousarray(np.hstack([self.box_M4[:, :2], self.box_M4[:, :2] + self.box_M4[:, 2:]]).T)
 
     @property
     def mask_HW(self) -> np.ndarray:
@@ -57,12 +67,13 @@ def draw_plasma(number: int, plasma_3: np.ndarray, plan: ComposePlan, seed: int)
     rng = generator_for(seed, "plasma", number)
     side = plan.field_size
     waves = max(4, side // 60)
-    uneven_HWC = cv2.resize(rng.normal(0, 0.008, (waves, waves, 3)).astype(np.float32), (side, side))
-    image_HWC = np.asarray(plasma_3, np.float32) * (1 + uneven_HWC)
+    uneven_HWC = plasma_3 * (1 + rng.normal(0, 0.008, (waves, waves, 3)))
+    image_HWC = cv2.resize(uneven_HWC.astype(np.float32), (side, side))
     # a lens blurs what a camera sees, so that neighbours are alike
-    grain_HWC = cv2.GaussianBlur(rng.standard_normal(image_HWC.shape, dtype=np.float32), (0, 0), 0.7)
-    image_HWC += np.float32(plan.grain / 0.40) * grain_HWC
-    return np.clip(np.rint(image_HWC), 0, 255).astype(np.uint8)
+    even_HWC = np.frombuffer(rng.bytes(image_HWC.size), np.uint8).reshape(image_HWC.shape)
+    share = plan.grain / BLURRED
+    cv2.scaleAdd(cv2.GaussianBlur(even_HWC, (5, 5), 0.7).astype(np.float32), share, image_HWC, image_HWC)
+    return cv2.convertScaleAbs(image_HWC, beta=-127.5 * share)
 
 
 def draw_field(plasma_HWC: np.ndarray, cells: list[Placed], overlap: float) -> Field:

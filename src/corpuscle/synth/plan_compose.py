@@ -24,7 +24,12 @@ class ComposePlan(Settings):
     num_fields: int = Field(
         60, ge=1, description="backgrounds a part; 1000 x 1000 take 5 MB each, the original has 1500 in all"
     )
-    blocks: int = Field(40, ge=1, description="scenes in a row that are cut from one background")
+    blocks: int = Field(
+        1,
+        ge=1,
+        description="scenes in a row that are cut from one background; raise it with num_fields, for those that "
+        "memory_mib does not hold are made anew",
+    )
     makeups: tuple[Literal["infected", "healthy", "mixed"], ...] = Field(
         ("infected", "healthy", "mixed"), min_length=1, description="red cells of the backgrounds, by turns"
     )
@@ -50,7 +55,12 @@ class ComposePlan(Settings):
     )
     grain: float = Field(2.5, ge=0.0, le=20.0, description="deviation of the background's noise in grey values")
     stain: float = Field(0.06, ge=0.0, le=0.3, description="deviation of the dyes' strength and hue between scenes")
-    illumination: float = Field(0.05, ge=0.0, le=0.25, description="deviation of the lamp, over a scene and between")
+    illumination: float = Field(
+        0.05,
+        ge=0.0,
+        le=0.25,
+        description="deviation of the lamp's fall over a scene; half of it between scenes; as far as 8 bits hold it",
+    )
     make_clumps: bool = Field(True, description="compose clumps of thrombocytes where a part has no cut-out of one")
     make_infected: bool = Field(
         False, description="draw ring forms into healthy red cells where a part has no infected one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -14,6 +15,8 @@ import numpy as np
 from corpuscle.synth.cutouts import HALF, Cutout
 
 T = TypeVar("T")
+
+QUARTERS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 class Kept(Generic[T]):
@@ -74,6 +77,14 @@ class Sprite:
             self.through_HWC.nbytes + self.inside_HW.nbytes + (0 if self.light_HWC is None else self.through_HWC.nbytes)
         )
 
+    def part(self, x0: int, y0: int, x1: int, y1: int) -> Sprite:
+        """What lies within these columns and rows."""
+        here = slice(y0, y1), slice(x0, x1)
+        inside_HW, light_HWC = self.inside_HW[here], self.light_HWC
+        left, top, width, height = cv2.boundingRect(inside_HW)
+        area, box = cv2.countNonZero(inside_HW), (left, top, width, height)
+        return Sprite(self.through_HWC[here], None if light_HWC is None else light_HWC[here], inside_HW, area, box)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -127,14 +138,15 @@ def layer_of(cutout: Cutout, plasma_3: np.ndarray, balance: bool, tint: bool, so
 
 def turned(layer: Layer, turn: int, turns: int, mirror: bool) -> Sprite:
     """A layer turned by `turn` of `turns` of a whole turn, after it was mirrored or not; quarters are exact."""
-    pixels_HW4 = layer.pixels_HW4[:, ::-1] if mirror else layer.pixels_HW4
+    pixels_HW4 = cv2.flip(layer.pixels_HW4, 1) if mirror else layer.pixels_HW4
     quarters, rest = divmod(turn * 4, turns)
-    pixels_HW4 = np.ascontiguousarray(np.rot90(pixels_HW4, quarters))
+    if quarters:
+        pixels_HW4 = cv2.rotate(pixels_HW4, QUARTERS[quarters])
     if rest:
-        pixels_HW4 = _slanted(pixels_HW4, rest / turns * np.pi / 2, layer.tint)
-    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(pixels_HW4[..., 3]))
-    red, green, blue, alpha_HW = cv2.split(pixels_HW4[top : top + height, left : left + width])
-    colour_HWC = cv2.merge([red, green, blue])
+        pixels_HW4 = _slanted(pixels_HW4, rest / turns * math.pi / 2, layer.tint)
+    left, top, width, height = cv2.boundingRect(cv2.extractChannel(pixels_HW4, 3))
+    pixels_HW4 = pixels_HW4[top : top + height, left : left + width]
+    colour_HWC, alpha_HW = cv2.cvtColor(pixels_HW4, cv2.COLOR_RGBA2RGB), cv2.extractChannel(pixels_HW4, 3)
     inside_HW = (alpha_HW >= HALF).view(np.uint8)
     left, top, width, height = cv2.boundingRect(inside_HW)
     area, box = cv2.countNonZero(inside_HW), (left, top, width, height)
@@ -146,9 +158,10 @@ def turned(layer: Layer, turn: int, turns: int, mirror: bool) -> Sprite:
 def _slanted(pixels_HW4: np.ndarray, angle: float, tint: bool) -> np.ndarray:
     """Turned against the clock by an angle in radians below a quarter, on as many pixels as that needs."""
     height, width = pixels_HW4.shape[:2]
-    cos, sin = float(np.cos(angle)), float(np.sin(angle))
-    out_W, out_H = int(np.ceil(width * cos + height * sin)), int(np.ceil(width * sin + height * cos))
-    matrix_23 = np.array([[cos, sin, 0.0], [-sin, cos, 0.0]])
-    matrix_23[:, 2] = np.array([out_W - 1, out_H - 1]) / 2 - matrix_23[:, :2] @ (np.array([width - 1, height - 1]) / 2)
+    cos, sin = math.cos(angle), math.sin(angle)
+    out_W, out_H = math.ceil(width * cos + height * sin), math.ceil(width * sin + height * cos)
+    x, y = (width - 1) / 2, (height - 1) / 2
+    right, down = (out_W - 1) / 2 - cos * x - sin * y, (out_H - 1) / 2 + sin * x - cos * y
+    matrix_23 = np.array([[cos, sin, right], [-sin, cos, down]])
     outside = (255, 255, 255, 0) if tint else (0, 0, 0, 0)
     return cv2.warpAffine(pixels_HW4, matrix_23, (out_W, out_H), flags=cv2.INTER_LINEAR, borderValue=outside)

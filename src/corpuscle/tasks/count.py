@@ -73,22 +73,19 @@ class Count:
         return _summed(output).double().clamp_min(0).cpu().numpy()
 
     def sums(self, output: Tensor, target: Tensor) -> dict[str, Any]:
-        """Images, the summed loss, and the summed absolute and squared error of the counts over all kinds."""
+        """Images, and the summed absolute and squared error of the counts over all kinds."""
         true_N = _summed(target).double().sum(dim=1).cpu().numpy()
         error_N = self.decode(output).sum(axis=1) - true_N
-        loss = self.loss(output, target).item() * len(true_N)
         return {
             "images": len(true_N),
-            "judged_loss": loss,
             "absolute": float(np.abs(error_N).sum()),
             "squared": float(np.square(error_N).sum()),
         }
 
     def scores(self, sums: dict[str, Any]) -> dict[str, float]:
-        """Loss, mean absolute error, and root mean squared error of the total count."""
+        """Mean absolute error, and root mean squared error of the total count."""
         images = sums["images"]
         return {
-            "loss": sums["judged_loss"] / images,
             "mae": sums["absolute"] / images,
             "rmse": math.sqrt(sums["squared"] / images),
         }

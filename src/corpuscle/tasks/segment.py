@@ -73,21 +73,21 @@ class Segment:
         return np.array(said).reshape(-1, 2 * num_classes)
 
     def sums(self, output: Tensor, target: Tensor) -> dict[str, Any]:
-        """Images, the summed loss, and the pixels of each true class by the class said."""
+        """Images, and the pixels of each true class by the class said."""
         K = output.shape[1]
         judged = target != IGNORED
         pairs = target[judged] * K + output.argmax(dim=1)[judged]
         pixels_KK = pairs.bincount(minlength=K * K).reshape(K, K)
-        loss = self.loss(output, target).item() * len(target)
-        return {"images": len(target), "judged_loss": loss, "pixels": pixels_KK.tolist()}
+        return {"images": len(target), "pixels": pixels_KK.tolist()}
 
     def scores(self, sums: dict[str, Any]) -> dict[str, float]:
-        """Loss, the share of the pixels that are right, and Dice and IoU as means over the classes present."""
+        """The share of the pixels that are right, and Dice and IoU as means over the classes present; none without."""
         pixels_KK = np.array(sums["pixels"], np.float64)
         both_K, true_K, said_K = np.diag(pixels_KK), pixels_KK.sum(axis=1), pixels_KK.sum(axis=0)
         there = true_K > 0
+        if not there.any():
+            return {}
         return {
-            "loss": sums["judged_loss"] / sums["images"],
             "pixel_accuracy": float(both_K.sum() / max(pixels_KK.sum(), 1)),
             "mean_iou": float((both_K / np.maximum(true_K + said_K - both_K, 1))[there].mean()),
             "mean_dice": float((2 * both_K / np.maximum(true_K + said_K, 1))[there].mean()),

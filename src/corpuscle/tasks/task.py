@@ -99,7 +99,7 @@ class Task(Protocol):
         ...
 
     def scores(self, sums: dict[str, Any]) -> dict[str, float]:
-        """The numbers of a row of the log; each name is a column once `train_` or `val_` stands before it."""
+        """Numbers of a row of the log beside the loss; each is a column once `train_` or `val_` stands before it."""
         ...
 
     def calibrate(self, held: Held | None) -> Calibration:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from corpuscle.engine.explain.refine import REFINEMENTS, box_of, dice
+from corpuscle.engine.explain.refine import REFINEMENTS, dice
 
 
 @pytest.fixture
@@ -42,12 +42,6 @@ def test_the_same_image_gives_the_same_mask_in_sixteen_bits_and_again(stained, n
         for array in (image_HWC, image_HWC, image_HWC.astype(np.uint16) * np.uint16(257))
     )
     assert np.array_equal(one, again) and np.array_equal(one, deep)
-
-
-def test_the_box_is_that_of_the_largest_region():
-    hot_HW = np.zeros((20, 30), bool)
-    hot_HW[2:4, 1:5] = hot_HW[10:15, 20:26] = True
-    assert box_of(hot_HW) == (20, 10, 6, 5)
 
 
 def test_two_empty_masks_have_no_dice():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from corpuscle.data.sources.sizes import in_threads
 FILE = "legend.json"
 IGNORE = "ignore"
 MOST = 64  # classes that are told by their values alone; above it they are soft edges, or numbers of objects
+OF_ITS_OWN = "give each class values of its own"
 EXAMPLE = """{"0": "background", "255": "nucleus"}"""
 
 
@@ -105,7 +106,8 @@ def _legend(pairs: Sequence[tuple[int | Colour, str]], where: str) -> Legend:
             faults.append(Fault(where, f"{word_of(value)} has no name", "name it, or call it ignore"))
         if name_of.setdefault(value, name) != name:
             what = f"{word_of(value)} is both '{name_of[value]}' and '{name}'"
-            faults.append(Fault(where, what, "give each class values of its own"))
+            faults.append(Fault(where, what, OF_ITS_OWN))
+    faults += _grey_twice(name_of, where)
     classes = tuple(dict.fromkeys([BACKGROUND, *(name for name in name_of.values() if name != IGNORE)]))
     shown = ", ".join(f"{word_of(value)} {name}" for value, name in name_of.items())
     if BACKGROUND not in name_of.values():
@@ -121,6 +123,17 @@ def _legend(pairs: Sequence[tuple[int | Colour, str]], where: str) -> Legend:
     named = {name: value for value, name in reversed(name_of.items()) if isinstance(value, tuple)}
     colours = tuple(named.get(name, drawn) for name, drawn in zip(classes, colours_for(classes), strict=True))
     return Legend(classes, {value: number[name] for value, name in name_of.items()}, colours)
+
+
+def _grey_twice(name_of: Mapping[int | Colour, str], where: str) -> Iterator[Fault]:
+    """A fault for each grey value whose grey as a colour is of another name: which is meant would rest on the file."""
+    for value, name in name_of.items():
+        if isinstance(value, tuple):
+            continue
+        grey = value, value, value
+        if name_of.get(grey, name) != name:
+            what = f"{value} is '{name}' and the same grey as a colour, {word_of(grey)}, is '{name_of[grey]}'"
+            yield Fault(where, what, OF_ITS_OWN)
 
 
 def _value(word: str) -> int | Colour | None:

@@ -63,6 +63,11 @@ def scan_voc(path: Path, plan: SourcePlan) -> Found:
     return Found(frame, root, tuple(notes), tuple(faults), points)
 
 
+def boxes_of(file: Path, image: str) -> tuple[Box, ...]:
+    """The boxes of one XML file that are sound, for an image; none where the file cannot be read."""
+    return _read(file, image).boxes
+
+
 def _pairs(root: Path, faults: list[Fault]) -> Mapping[str, str]:
     """Each XML file to its image; a fault for each of either that stands alone."""
     images: dict[str, list[str]] = {}

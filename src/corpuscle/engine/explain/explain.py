@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field
 from corpuscle.core.errors import CorpuscleError, Fault, nearest
 from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.progress import SILENT, Progress
+from corpuscle.core.records import in_8_bits
 from corpuscle.core.settings import Settings, validated
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.readers.read import read_pixels
@@ -26,9 +26,9 @@ from corpuscle.engine.explain.overlay import coloured, for_the_eye, laid_over, w
 from corpuscle.engine.explain.pseudo_masks import PseudoMasks, check_folder
 from corpuscle.engine.explain.randomised import MOST as MOST_CHECKED
 from corpuscle.engine.explain.randomised import Check
-from corpuscle.engine.explain.refine import box_of, eight_bits
 from corpuscle.engine.predict import Predictor, unlike_names, write_table
 from corpuscle.engine.rescore import own_table
+from corpuscle.metrics.localisation import largest_box
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,7 +134,7 @@ def explain(
         write_json(out / LOCALISATION, found.scores)
     labels = _labels(run) if plan.of == KNOWN else {}
     writer = _Writer(predictor, explainer, out, plan, labels, found)
-    names = _names(images)
+    names = unlike_names([str(path) for path in images])
     shown = set(spread(len(images)).tolist()) if plan.animation != "none" else set()
     checked = set(np.linspace(0, len(images) - 1, min(len(images), MOST_CHECKED)).astype(int).tolist())
     for place, path in enumerate(progress.track(images, "explaining", len(images))):
@@ -191,14 +191,14 @@ class _Writer:
         target = self.classes.index(row["class"])
         heat_HW = self.explainer.heat(looked, target)
         hot_HW = heat_HW >= self.threshold
-        box = box_of(hot_HW) if hot_HW.any() and heat_HW.any() else None
+        box = largest_box(hot_HW) if hot_HW.any() and heat_HW.any() else None
         row |= dict(zip(SIDES, box or (None,) * 4, strict=True))
         if self.pseudo is not None:
             self.pseudo.add(path, name, image_HWC, heat_HW, row["class"])
         if checked:
             self.check = self.check or Check(self.explainer)
             self.check.add(str(path), image_HWC, looked, target)
-        self._draw(name, eight_bits(image_HWC), heat_HW, row, shown)
+        self._draw(name, in_8_bits(image_HWC), heat_HW, row, shown)
 
     def close(self) -> None:
         """Write what stands for all images together."""
@@ -233,16 +233,6 @@ class _Writer:
         if shown:
             whose = "" if row["class"] == row["prediction"] else f", map of {row['class']}"
             self.frames.append(frame(small_HWC, over_HWC, Path(row["image"]).name, words + whose))
-
-
-def _names(images: Sequence[Path]) -> list[str]:
-    """A name for the files of each image; `a.bmp` and `a.png` of one folder become `a_bmp` and `a_png`."""
-    times = Counter(path.with_suffix("") for path in images)
-    plain = [
-        path if times[path.with_suffix("")] == 1 or "#" in path.suffix else path.with_name(path.name.replace(".", "_"))
-        for path in images
-    ]
-    return unlike_names([str(path) for path in plain])
 
 
 def _labels(run: Path) -> dict[str, str]:

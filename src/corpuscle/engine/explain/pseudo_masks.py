@@ -12,9 +12,10 @@ import numpy as np
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import disk_errors, whole_file, write_json
 from corpuscle.core.legend import BACKGROUND
+from corpuscle.core.records import in_8_bits
 from corpuscle.data.readers.read import is_member
 from corpuscle.engine.explain.overlay import write_png
-from corpuscle.engine.explain.refine import REFINEMENTS, eight_bits
+from corpuscle.engine.explain.refine import REFINEMENTS
 
 LEGEND = "legend.json"
 
@@ -53,7 +54,7 @@ class PseudoMasks:
         mask_HW = REFINEMENTS[self.refinement](image_HWC, heat_HW, self.threshold)
         write_png(self.folder / "masks" / f"{name}.png", mask_HW.astype(np.uint8) * np.uint8(number))
         if is_member(path):
-            write_png(self.folder / "images" / f"{name}.png", eight_bits(image_HWC))
+            write_png(self.folder / "images" / f"{name}.png", in_8_bits(image_HWC))
             return
         copy = self.folder / "images" / f"{name}{path.suffix.lower()}"
         with disk_errors(copy), whole_file(copy) as part:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from corpuscle.core.records import in_8_bits
+from corpuscle.metrics.localisation import largest_box
+
 SIDE = 512  # larger images are shrunk for GrabCut, whose time grows with the pixels
 MARGIN = 0.15  # of the sides of the hot region's box, by which it is widened
 SURE = 0.8  # of the heat between the threshold and the most: from there on a pixel is the object's
@@ -29,9 +32,9 @@ def otsu(image_HWC: np.ndarray, heat_HW: np.ndarray, threshold: float) -> np.nda
     hot_HW = heat_HW >= threshold
     if hot_HW.all() or not hot_HW.any():
         return hot_HW
-    lab_HWC = cv2.cvtColor(eight_bits(image_HWC), cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab_HWC = cv2.cvtColor(in_8_bits(image_HWC), cv2.COLOR_RGB2LAB).astype(np.float32)
     away_HW = np.linalg.norm(lab_HWC - np.median(lab_HWC[~hot_HW], axis=0), axis=2).clip(0, 255).astype(np.uint8)
-    left, top, width, height = _widened(box_of(hot_HW), hot_HW.shape)
+    left, top, width, height = _widened(largest_box(hot_HW), hot_HW.shape)
     part_HW = np.ascontiguousarray(away_HW[top : top + height, left : left + width])
     level, _ = cv2.threshold(part_HW, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     mask_HW = np.zeros_like(hot_HW)
@@ -48,10 +51,10 @@ def grabcut(image_HWC: np.ndarray, heat_HW: np.ndarray, threshold: float) -> np.
         return hot_HW
     scale = min(1.0, SIDE / max(hot_HW.shape))
     size = max(1, round(hot_HW.shape[1] * scale)), max(1, round(hot_HW.shape[0] * scale))
-    small_HWC = cv2.resize(eight_bits(image_HWC), size, interpolation=cv2.INTER_AREA)
+    small_HWC = cv2.resize(in_8_bits(image_HWC), size, interpolation=cv2.INTER_AREA)
     small_HW = cv2.resize(heat_HW.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     start_HW = np.full(small_HW.shape, cv2.GC_BGD, np.uint8)
-    left, top, width, height = _widened(box_of(small_HW >= threshold), small_HW.shape)
+    left, top, width, height = _widened(largest_box(small_HW >= threshold), small_HW.shape)
     start_HW[top : top + height, left : left + width] = cv2.GC_PR_BGD
     start_HW[small_HW >= threshold] = cv2.GC_PR_FGD
     start_HW[small_HW >= threshold + SURE * (1 - threshold)] = cv2.GC_FGD
@@ -75,20 +78,6 @@ def dice(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
     """
     both = int(one_HW.sum()) + int(other_HW.sum())
     return 2 * int((one_HW & other_HW).sum()) / both if both else float("nan")
-
-
-def box_of(hot_HW: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the largest region whose pixels touch by a side or a corner."""
-    import cv2
-
-    _, _, stats_R5, _ = cv2.connectedComponentsWithStats(hot_HW.astype(np.uint8), connectivity=8)
-    left, top, width, height = stats_R5[1 + stats_R5[1:, cv2.CC_STAT_AREA].argmax(), :4].tolist()
-    return left, top, width, height
-
-
-def eight_bits(image_HWC: np.ndarray) -> np.ndarray:
-    """The image in uint8."""
-    return (image_HWC >> 8).astype(np.uint8) if image_HWC.dtype == np.uint16 else image_HWC
 
 
 def _widened(box: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
