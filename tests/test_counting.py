@@ -133,7 +133,7 @@ def test_numbers_alone_teach_a_regression_and_a_density(tmp_path):
         filled = api.submit(made, data, tmp_path / f"{recipe}.csv")
         assert filled.columns == ["id", "count"] and filled["id"].to_list() == list(range(1, 13))
         assert (filled["count"] >= 0).all()
-    with pytest.raises(CorpuscleError, match=r"expected a run that finds dots for --points, .* says only numbers"):
+    with pytest.raises(CorpuscleError, match=r"expected a run that finds dots for --points, .* finds none"):
         api.predict(tmp_path / "lysto", data, points=tmp_path / "points")
     Image.new("RGB", (40, 80)).save(tmp_path / "tall.png")
     told = api.predict(tmp_path / "lysto", tmp_path / "tall.png")

@@ -34,7 +34,7 @@ class LogSumExpPool(nn.Module):
 
     Pinheiro and Collobert, From image-level to pixel-level labeling with convolutional networks, CVPR 2015.
 
-    >>> LogSumExpPool(sharpness=5.0)(torch.tensor([[[[0.0, 1.0]]]])).round(decimals=3).item()
+    >>> round(LogSumExpPool(sharpness=5.0)(torch.tensor([[[[0.0, 1.0]]]])).item(), 3)
     0.863
     """
 
