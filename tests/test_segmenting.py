@@ -180,3 +180,13 @@ def test_a_classifier_is_judged_on_images_that_have_masks_besides(tmp_path):
 def test_the_command_tells_the_main_scores(blobs, run, tmp_path):
     said = invoke("evaluate", run.folder, blobs, "--out", tmp_path / "judged").output
     assert "test (12 images): mean dice 0." in said and "mean iou 0." in said and "boundary f1 0." in said
+
+
+def test_rare_classes_weigh_by_the_root_of_their_pixels(blobs, segmenting, tmp_path):
+    experiment, origins = compose("segment", None, segmenting | {"epochs": [1], "fit.balance": "weights"})
+    run = api.Run(train(blobs, experiment, tmp_path / "run", Call(origins)))
+    facts, plan = (json.loads((run.folder / name).read_text()) for name in ("fingerprint.json", "plan.json"))
+    held_K = np.sqrt([facts["pixels"][name]["train"]["pixels"] for name in CLASSES])
+    told = plan["derived"]["class weights"]
+    assert told["value"] == pytest.approx((held_K.sum() / (3 * held_K)).tolist(), abs=1e-4)
+    assert "of masks the root of its pixels" in told["why"]

@@ -153,6 +153,13 @@ def test_a_mask_goes_through_the_same_warp_as_its_image_beyond_its_border_too(bl
     assert np.array_equal(target[0].numpy()[sure_HW], shown_HWC.argmax(axis=2)[sure_HW])
 
 
+def test_a_warp_gives_no_class_that_lies_between_two_others():
+    halves = np.repeat([[0, 2]], 20, axis=1).repeat(40, axis=0).astype(np.uint8)
+    turn = np.array([[0.8, -0.6, 16.3], [0.6, 0.8, -7.7]])
+    target = MaskTargets([halves]).batch([0], [Warp(turn, (40, 40), (40, 40))])
+    assert target.unique().tolist() == [0, 2]
+
+
 def test_without_a_warp_a_mask_is_itself_and_beyond_the_canvas_its_mirror_image(blots):
     identity = np.eye(2, 3)
     same = MaskTargets([blots, blots]).batch([0, 1], [Warp(identity, HW, HW)] * 2)

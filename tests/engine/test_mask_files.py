@@ -17,7 +17,7 @@ from corpuscle.core.legend import colours_for
 from corpuscle.data.masks import read_mask
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.sources.legends import legend_for
-from corpuscle.engine.mask_files import encoded, mask_writer
+from corpuscle.engine.mask_files import mask_writer, png
 from corpuscle.tasks.regions import measured
 from corpuscle.tasks.segment import Segment
 from corpuscle.tasks.zoo import SegmentPlan
@@ -108,4 +108,4 @@ def test_more_objects_than_16_bits_can_number_are_refused(write):
 
 def test_pixels_survive_their_encoding():
     for array in (drawn(5, 7), drawn(5, 7).astype(np.uint16) * 30_000, np.dstack([drawn(5, 7)] * 3)):
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded(array)))), array)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(array)))), array)

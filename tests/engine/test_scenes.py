@@ -13,8 +13,9 @@ import pytest
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.legend import SMEAR
+from corpuscle.engine import scenes
 from corpuscle.engine.rescore import own_table
-from corpuscle.engine.scenes import KEPT, scenes_of
+from corpuscle.engine.scenes import scenes_of
 from corpuscle.engine.train import Call, train
 from corpuscle.recipes import compose
 from corpuscle.synth.bank import PARTS, read_bank, write_bank
@@ -95,12 +96,14 @@ def test_a_part_may_be_without_scenes(bank):
     assert made.masks[2].shape == (96, 96)
 
 
-def test_a_process_keeps_no_more_scenes_than_it_may(bank):
-    made = scenes_of(bank, PLAN.model_copy(update={"scenes": (KEPT + 6, 1, 1)}), seed=3)
+def test_a_process_keeps_no_more_scenes_than_it_may(bank, monkeypatch):
+    monkeypatch.setattr(scenes, "KEPT_BYTES", 200_000)  # four of 96 x 96
+    made = scenes_of(bank, PLAN, seed=3)
     first = digest(made, 0)
-    for place in range(KEPT + 6):
+    for place in range(8):
         digest(made, place)
-    assert len(made.canvases.stream.kept) == KEPT and digest(made, 0) == first
+    assert 0 < made.canvases.stream.kept.used <= 200_000 and digest(made, 0) == first
+    assert made.canvases[7] is made.canvases[7], "what is kept is not composed again"
 
 
 @pytest.fixture(scope="module")

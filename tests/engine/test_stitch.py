@@ -82,7 +82,9 @@ def test_the_net_that_counts_gives_the_same_by_tiles(plan):
     np.testing.assert_allclose(tiles_KHW, whole_KHW, rtol=1e-4, atol=1e-5 * np.abs(whole_KHW).max())
 
 
-@pytest.mark.parametrize("plan", [{"widths": (8, 16, 16), "stride": 1}, {"widths": (8, 16), "stride": 2}])
+@pytest.mark.parametrize(
+    "plan", [{"widths": (8, 16, 16), "stride": 1}, {"widths": (8, 16), "stride": 2}, {"widths": (8,), "stride": 4}]
+)
 @pytest.mark.parametrize(("size_HW", "shrink", "views"), [((230, 301), 1, 8), ((311, 203), 2, 1)])
 def test_the_net_that_segments_gives_the_same_by_tiles(plan, size_HW, shrink, views):
     torch.manual_seed(0)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from corpuscle.core.cores import num_cores
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import check_place, disk_errors, whole_file, write_json, write_text
 from corpuscle.core.legend import SMEAR
 from corpuscle.core.progress import SILENT, Progress
+from corpuscle.engine.png import png
 from corpuscle.synth.bank import PARTS, read_bank
 from corpuscle.synth.compose import Composer
 from corpuscle.synth.cutouts import Cutout
@@ -97,7 +96,7 @@ def write_scenes(
         _check_room(out, composer, total - done)
         if done:
             progress.say(f"going on: {done} of {total} scenes are there")
-        written = _work(out, composer, left, instances, workers or _cores())
+        written = _work(out, composer, left, instances, workers or num_cores())
         for _ in progress.track(_each(written), "composing", total, done):
             pass
         _finish(out, tasks, composer.plan, layout)
@@ -194,11 +193,7 @@ def _files(scene: Scene, instances: bool) -> dict[str, bytes]:
     """The content of each file of a scene, by the folder it goes to."""
     quick = [cv2.IMWRITE_PNG_COMPRESSION, 3]
     found = {"images": cv2.imencode(".png", scene.image_HWC[..., ::-1], quick)[1].tobytes()}
-    mask = Image.fromarray(scene.mask_HW)
-    mask.putpalette(bytes(value for colour in SMEAR.colours for value in colour))
-    buffer = BytesIO()
-    mask.save(buffer, "PNG")
-    found["masks"] = buffer.getvalue()
+    found["masks"] = png(scene.mask_HW, SMEAR.colours)
     if instances:
         found["instances"] = cv2.imencode(".png", scene.instance_HW, quick)[1].tobytes()
     return found
@@ -285,7 +280,3 @@ def _each(runs: Iterator[int]) -> Iterator[int]:
     """One for each scene written, for the progress."""
     for number in runs:
         yield from range(number)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from corpuscle.core.cores import num_cores
 from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.settings import Settings
 
@@ -115,7 +116,7 @@ def choose_machine(plan: DevicePlan) -> Machine:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device, why = _device(plan.name, int(os.environ.get("LOCAL_RANK", 0)))
     precision, why_precision = _precision(plan.precision, device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     workers, why_workers = plan.workers, "asked for"
     if workers < 0:
         workers = 0 if device.type == "cpu" else min(8, max(1, cores // max(1, world) - 1))

@@ -11,11 +11,12 @@ import numpy as np
 
 from corpuscle.core.files import write_bytes, write_json
 from corpuscle.core.records import in_8_bits
+from corpuscle.core.sampling import evenly
 from corpuscle.data.cache import Canvases
 from corpuscle.data.masks import Masks
 from corpuscle.data.table import Table
-from corpuscle.engine.heatmaps import spread
-from corpuscle.engine.mask_files import encoded
+from corpuscle.engine.heatmaps import MOST
+from corpuscle.engine.png import png
 from corpuscle.metrics.overlap import overlap_of
 
 SIDE = 1024  # larger pictures are thinned: they are looked at, not measured
@@ -41,7 +42,7 @@ class Examples:
 
     def of(self, places: np.ndarray) -> Callable[[int, np.ndarray], None]:
         """What is to be called with each mask of a part; it keeps some, spread evenly over the part."""
-        chosen = spread(places)
+        chosen = set(places[evenly(len(places), MOST)].tolist())
 
         def show(place: int, said_HW: np.ndarray) -> None:
             if place in chosen:
@@ -59,7 +60,7 @@ class Examples:
         step, number = -(-max(said_HW.shape) // SIDE), len(self.items)
         files = {"picture": f"{number}.png", "true": f"{number}_true.png", "said": f"{number}_said.png"}
         for file, array in zip(files.values(), (in_8_bits(canvas_HWC), true_HW, said_HW), strict=True):
-            write_bytes(self.folder / file, encoded(np.ascontiguousarray(array[::step, ::step])))
+            write_bytes(self.folder / file, png(np.ascontiguousarray(array[::step, ::step])))
         pixels_KK = overlap_of(true_HW, said_HW, len(self.table.classes)).pixels_KK
         true_K, said_K = pixels_KK.sum(axis=1), pixels_KK.sum(axis=0)
         there = true_K > 0

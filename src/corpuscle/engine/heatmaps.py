@@ -11,16 +11,11 @@ from typing import Any
 import numpy as np
 
 from corpuscle.core.files import write_bytes, write_json
+from corpuscle.core.sampling import evenly
 from corpuscle.data.table import Table
 
 MOST = 16  # images of a part
 SIDE = 1024  # larger maps are thinned: they are looked at, not added up
-
-
-def spread(places: np.ndarray) -> set[int]:
-    """A few of the places, evenly."""
-    rows = np.unique(np.linspace(0, len(places) - 1, MOST).astype(int)) if len(places) else places
-    return set(places[rows].tolist())
 
 
 @dataclass
@@ -40,7 +35,7 @@ class Heatmaps:
 
     def of(self, places: np.ndarray) -> Callable[[int, np.ndarray], None]:
         """What is to be called with each density of a part; it keeps some, spread evenly over the part."""
-        chosen = spread(places)
+        chosen = set(places[evenly(len(places), MOST)].tolist())
 
         def show(place: int, density_KHW: np.ndarray) -> None:
             if place in chosen:

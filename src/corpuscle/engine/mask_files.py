@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import write_bytes, write_json
-from corpuscle.core.legend import Colour
 from corpuscle.core.settings import validated
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.readers.windows import open_windows
+from corpuscle.engine.png import png
 from corpuscle.engine.predict import unlike_names
 from corpuscle.tasks.regions import Regions, regions_of
 from corpuscle.tasks.segment import colours_of
@@ -27,16 +24,6 @@ if TYPE_CHECKING:
 
 MASKS, INSTANCES = "masks", "instances"
 MOST = np.iinfo(np.uint16).max  # objects that 16 bits can number
-
-
-def encoded(array: np.ndarray, colours: Sequence[Colour] = ()) -> bytes:
-    """A PNG of HWC or HW, uint8 or uint16; with colours they are the palette of the numbers."""
-    image = Image.fromarray(array)
-    if colours:
-        image.putpalette(list(itertools.chain(*colours)))
-    content = io.BytesIO()
-    image.save(content, "PNG")
-    return content.getvalue()
 
 
 def mask_writer(folder: Path, paths: Sequence[Path], predictor: Predictor) -> Callable[[int, np.ndarray], None]:
@@ -63,7 +50,7 @@ def mask_writer(folder: Path, paths: Sequence[Path], predictor: Predictor) -> Ca
         instance_HW = _in_16_bits(regions_of(mask_HW, len(classes), smallest), paths[place])
         for kind, array_HW, palette in ((MASKS, mask_HW, colours), (INSTANCES, instance_HW, ())):
             drawn_HW = array_HW.repeat(shrink, axis=0).repeat(shrink, axis=1)[: size_HW[0], : size_HW[1]]
-            write_bytes(folder / kind / f"{names[place]}.png", encoded(np.ascontiguousarray(drawn_HW), palette))
+            write_bytes(folder / kind / f"{names[place]}.png", png(np.ascontiguousarray(drawn_HW), palette))
 
     return write
 

@@ -17,7 +17,7 @@ from corpuscle.core.progress import Progress
 from corpuscle.core.settings import resolve, validated
 from corpuscle.data.audit import GuardPlan, audit, check_faults
 from corpuscle.data.fingerprint import holdings, sizes
-from corpuscle.data.masks import prepare_mask, read_mask
+from corpuscle.data.masks import ReadEachTime
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
@@ -215,14 +215,13 @@ def _judging(table: Table, predictor: Predictor, overlaps: dict[int, Overlap]) -
     A true mask that cannot be used is passed over; the survey of the masks names it.
     """
     assert table.legend is not None
-    legend, read = table.legend, validated(ReadPlan, predictor.card.read)
-    prepare = validated(PreparePlan, predictor.card.prepare)
+    read, prepare = validated(ReadPlan, predictor.card.read), validated(PreparePlan, predictor.card.prepare)
+    paths = [table.path_of(mask) for mask in table.frame["mask"]]
+    masks = ReadEachTime(paths, table.legend, read, prepare)
 
     def show(place: int, said_HW: np.ndarray) -> None:
         with contextlib.suppress(CorpuscleError):
-            path = table.path_of(table.frame["mask"][place])
-            true_HW = prepare_mask(read_mask(path, legend, read), prepare)
-            overlaps[place] = overlap_of(true_HW, said_HW, len(legend.classes), predictor.tolerance)
+            overlaps[place] = overlap_of(masks[place], said_HW, len(table.classes), predictor.tolerance)
 
     return show
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,16 @@ import numpy as np
 import polars as pl
 
 from corpuscle.core.legend import SMEAR
+from corpuscle.core.sampling import evenly
 from corpuscle.data.table import COLUMNS, Table
 from corpuscle.synth.bank import PARTS, read_bank
 from corpuscle.synth.compose import Composer
 from corpuscle.synth.plan_compose import ComposePlan
 from corpuscle.synth.scene import Scene
+from corpuscle.synth.sprites import Kept
 
 LOOKED_AT = 64  # scenes of a part in which the pixels of each class are counted
-KEPT = 64  # scenes a process keeps: picture and mask of one are asked for apart
+KEPT_BYTES = 32 << 20  # of scenes a process keeps: picture and mask of one are asked for apart
 
 
 @dataclass
@@ -33,20 +34,19 @@ class Stream:
 
     composer: Composer
     numbers: Sequence[int]
-    kept: OrderedDict[int, Scene] = field(default_factory=OrderedDict)
+    kept: Kept[Scene] = field(default_factory=lambda: Kept(KEPT_BYTES))
 
     def __getitem__(self, place: int) -> Scene:
         """The scene of a place."""
-        if place in self.kept:
-            self.kept.move_to_end(place)
-            return self.kept[place]
-        index, part = int(place), 0
+        return self.kept.get(int(place), lambda: self._composed(int(place)))
+
+    def _composed(self, place: int) -> tuple[Scene, int]:
+        """The scene of a place, and its bytes."""
+        index, part = place, 0
         while index >= self.numbers[part]:
             index, part = index - self.numbers[part], part + 1
-        scene = self.kept[place] = self.composer.scene(PARTS[part], index)
-        if len(self.kept) > KEPT:
-            self.kept.popitem(last=False)
-        return scene
+        scene = self.composer.scene(PARTS[part], index)
+        return scene, scene.image_HWC.nbytes + scene.mask_HW.nbytes + scene.instance_HW.nbytes
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _pixels(stream: Stream, number: int) -> pl.Series:
     known: list[list[int] | None] = [None] * number
     start = 0
     for count in stream.numbers:
-        for place in np.unique(np.linspace(start, start + count - 1, min(LOOKED_AT, count)).astype(int)).tolist():
+        for place in (start + evenly(count, LOOKED_AT)).tolist():
             known[place] = np.bincount(stream[place].mask_HW.ravel(), minlength=len(SMEAR.classes)).tolist()
         start += count
     return pl.Series("pixels", known, pl.List(pl.Int64))

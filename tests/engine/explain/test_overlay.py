@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.engine.explain.animation import FRAME_S, MOST, frame, needs_ffmpeg, spread, write_gif, write_mp4
+from corpuscle.engine.explain.animation import FRAME_S, frame, needs_ffmpeg, write_gif, write_mp4
 from corpuscle.engine.explain.overlay import FRAME, coloured, fitting, for_the_eye, laid_over, with_words, write_png
 
 GREY = np.full((60, 90, 3), 128, np.uint8)
@@ -65,11 +65,6 @@ def test_a_gif_shows_every_image_at_one_size_for_a_while(tmp_path):
             assert gif.info["duration"] == 1000 * FRAME_S
             apart = np.abs(np.asarray(gif.convert("RGB"), int) - np.asarray(one, int))
             assert gif.size == one.size and apart.mean() < 4
-
-
-def test_many_images_are_spread_over_the_animation():
-    assert spread(5).tolist() == [0, 1, 2, 3, 4] and spread(0).tolist() == []
-    assert len(spread(10_000)) == MOST and spread(10_000)[[0, -1]].tolist() == [0, 9_999]
 
 
 def ffmpeg(folder, monkeypatch, script):

@@ -40,11 +40,6 @@ def frame(image_HWC: np.ndarray, over_HWC: np.ndarray, name: str, words: str) ->
     return picture
 
 
-def spread(num: int) -> np.ndarray:
-    """Which of so many images are shown."""
-    return np.unique(np.linspace(0, num - 1, min(num, MOST)).astype(int)) if num else np.zeros(0, int)
-
-
 def write_gif(path: Path, frames: Sequence[Image.Image]) -> None:
     """Write the pictures as a GIF that begins again at its end."""
     few = [one.quantize(palette=one.quantize(COLOURS)) for one in frames]  # twice: only a given palette is dithered

@@ -15,11 +15,12 @@ from corpuscle.core.errors import CorpuscleError, Fault, nearest
 from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.records import in_8_bits
+from corpuscle.core.sampling import evenly
 from corpuscle.core.settings import Settings, validated
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.readers.read import read_pixels
 from corpuscle.engine import run_folder
-from corpuscle.engine.explain.animation import MOST, frame, needs_ffmpeg, spread, write_gif, write_mp4
+from corpuscle.engine.explain.animation import MOST, frame, needs_ffmpeg, write_gif, write_mp4
 from corpuscle.engine.explain.cam import Explainer, Looked
 from corpuscle.engine.explain.localise import BESIDE, PLAIN, Found, localise_scores
 from corpuscle.engine.explain.overlay import coloured, for_the_eye, laid_over, with_words, write_png
@@ -135,8 +136,8 @@ def explain(
     labels = _labels(run) if plan.of == KNOWN else {}
     writer = _Writer(predictor, explainer, out, plan, labels, found)
     names = unlike_names([str(path) for path in images])
-    shown = set(spread(len(images)).tolist()) if plan.animation != "none" else set()
-    checked = set(np.linspace(0, len(images) - 1, min(len(images), MOST_CHECKED)).astype(int).tolist())
+    shown = set(evenly(len(images), MOST).tolist()) if plan.animation != "none" else set()
+    checked = set(evenly(len(images), MOST_CHECKED).tolist())
     for place, path in enumerate(progress.track(images, "explaining", len(images))):
         writer.add(path, names[place], place in shown, place in checked)
     writer.close()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpuscle.core.files import write_bytes
+from corpuscle.engine.png import png
 
 if TYPE_CHECKING:
     from PIL import ImageFont
@@ -90,7 +91,4 @@ def for_the_eye(array: np.ndarray) -> np.ndarray:
 
 def write_png(path: Path, array: np.ndarray) -> None:
     """Write an image or a mask, uint8, whole or not at all."""
-    import cv2
-
-    _, content = cv2.imencode(".png", array if array.ndim == 2 else np.ascontiguousarray(array[..., ::-1]))
-    write_bytes(path, content.tobytes())
+    write_bytes(path, png(np.ascontiguousarray(array)))
