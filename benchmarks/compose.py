@@ -1,6 +1,7 @@
 """Composed scenes a second, and 1000 × 1000 fields of cells against a plain Pillow script.
 
-Both on one core, in seconds of the processor, so that what else the machine does counts less. The Pillow script turns
+Both on one core, in seconds of the processor, so that what else the machine does counts less; scenes also by as many
+processes as --processes says, in seconds of the clock. The Pillow script turns
 each cut-out (bicubic, on a larger canvas) with its mask and pastes it into image and mask; ours takes it from the
 cut-outs turned once. Places, angles and mirrorings are the same, 16 blocks with their masks are cut of each field, and
 the whole pictures and masks are compared. They take turns.
@@ -13,6 +14,8 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import Queue, get_context
+from multiprocessing.synchronize import Barrier
 
 import cv2
 import numpy as np
@@ -29,7 +32,7 @@ from corpuscle.synth.plan_compose import HEALTHY, INFECTED, ComposePlan
 from corpuscle.synth.sprites import Kept, Sprite, layer_of, turned
 
 CELLS, BLOCKS, SIDE, TURNS = 100, 16, 224, 32
-SCENES_TARGET, FIELDS_TARGET = 1500, 10
+SCENES_TARGET, TOGETHER_TARGET, FIELDS_TARGET = 1500, 3000, 10
 
 
 @dataclass(frozen=True)
@@ -169,11 +172,49 @@ def measure_scenes(options: argparse.Namespace, record: Record, cutouts: list[Cu
     )
 
 
+def _compose(number: int, count: int, seed: int, repeats: int, barrier: Barrier, found: Queue) -> None:
+    """What each process does: compose its own scenes once, then again beside the others."""
+    cv2.setNumThreads(1)
+    composer = Composer(drawn_cutouts(seed=seed), ComposePlan(), seed)
+    for _ in range(1 + repeats):
+        barrier.wait()
+        started = time.monotonic()
+        for index in range(number * count, (number + 1) * count):
+            composer.scene("train", index)
+        found.put((started, time.monotonic()))
+
+
+def measure_together(options: argparse.Namespace, record: Record) -> None:
+    """Scenes a second of several processes, by the clock; the first time, when cells are turned, is left out."""
+    count, repeats = (100, 1) if options.quick else (options.scenes // options.processes, options.repeats)
+    spawn = get_context("spawn")
+    barrier, found = spawn.Barrier(options.processes), spawn.Queue()
+    workers = [
+        spawn.Process(target=_compose, args=(number, count, options.seed, repeats, barrier, found))
+        for number in range(options.processes)
+    ]
+    for worker in workers:
+        worker.start()
+    spans = sorted(found.get() for _ in range((1 + repeats) * options.processes))
+    for worker in workers:
+        worker.join()
+    rounds = [spans[k : k + options.processes] for k in range(options.processes, len(spans), options.processes)]
+    rates = [options.processes * count / (max(end for _, end in one) - one[0][0]) for one in rounds]
+    record.add(
+        what=f"scenes by {options.processes} processes",
+        a_second=statistics.median(rates),
+        spread=f"{min(rates):.0f} to {max(rates):.0f}",
+        target=TOGETHER_TARGET,
+        reached=statistics.median(rates) >= TOGETHER_TARGET,
+    )
+
+
 def main() -> None:
-    """Measure both on one core."""
+    """Measure both on one core, and scenes on several."""
     parser = arguments(__doc__)
     parser.add_argument("--scenes", type=int, default=4000, help="composed, first anew and then again")
     parser.add_argument("--fields", type=int, default=12, help="of 1000 x 1000 pixels and 100 cells")
+    parser.add_argument("--processes", type=int, default=2, help="that compose side by side")
     parser.add_argument("--repeats", type=int, default=5, help="of which the median is taken")
     parser.set_defaults(threads=1)
     options = parser.parse_args()
@@ -182,6 +223,7 @@ def main() -> None:
     record = Record("compose", options)
     measure_fields(options, record, cutouts)
     measure_scenes(options, record, cutouts)
+    measure_together(options, record)
     record.close()
 
 

@@ -60,9 +60,7 @@ class Canvas:
         if x1 - x0 < wide or y1 - y0 < tall:
             sprite = sprite.part(x0 - left, y0 - top, x1 - left, y1 - top)
         area, inside_HW, below_HW = sprite.area, sprite.inside_HW, self.lain_HW[y0:y1, x0:x1]
-        covered_HW = cv2.copyTo(below_HW, inside_HW)
-        covered = cv2.countNonZero(covered_HW)
-        if not area or covered > overlap * area or (covered and not self._cover(covered_HW, overlap)):
+        if not area or (cv2.countNonZero(below_HW) and not self._cover(below_HW, sprite, overlap)):
             return False
         window_HWC = self.image_HWC[y0:y1, x0:x1]
         cv2.multiply(window_HWC, sprite.through_HWC, window_HWC, scale=1 / 255)
@@ -92,8 +90,11 @@ class Canvas:
         dx, dy, width, height = cv2.boundingRect(seen_HW)
         self.box_of[number], self.seen_of[number] = (left + dx, top + dy, width, height), cv2.countNonZero(seen_HW)
 
-    def _cover(self, covered_HW: np.ndarray, overlap: float) -> bool:
-        """Take these pixels from the objects on them, unless that is more than is allowed of one."""
+    def _cover(self, below_HW: np.ndarray, sprite: Sprite, overlap: float) -> bool:
+        """Take what an object hides from those below it, unless that is more than is allowed of any of them."""
+        covered_HW = cv2.copyTo(below_HW, sprite.inside_HW)
+        if cv2.countNonZero(covered_HW) > overlap * sprite.area:
+            return False
         count = np.bincount(covered_HW[covered_HW > 0] & MOST)
         hidden = [(number, int(count[number])) for number in count.nonzero()[0].tolist()]
         for number, pixels in hidden:
