@@ -7,7 +7,7 @@ from segmentation_models_pytorch import losses as reference
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.legend import IGNORED
-from corpuscle.losses.segmentation import LOSSES, cross_entropy, dice_loss, focal_loss, mask_loss
+from corpuscle.losses.segmentation import LOSSES, Judged, cross_entropy, dice_loss, focal_loss, mask_loss
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
 WEIGHT_K = torch.tensor([0.1, 2.0, 1.0, 5.0])
@@ -23,26 +23,22 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return logits_NKHW, target_NHW
 
 
-def logs(logits_NKHW: torch.Tensor, target_NHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return logits_NKHW.float().log_softmax(dim=1), target_NHW
-
-
 @pytest.mark.parametrize("weight_K", [None, WEIGHT_K])
 def test_the_cross_entropy_is_that_of_torch(batch: tuple, weight_K: torch.Tensor | None) -> None:
     expected = F.cross_entropy(*batch, weight_K, ignore_index=IGNORED)
-    assert cross_entropy(*logs(*batch), weight_K).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert cross_entropy(Judged.of(*batch), weight_K).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_dice_loss_is_that_of_segmentation_models_where_all_classes_are_there(batch: tuple) -> None:
     expected = reference.DiceLoss("multiclass", ignore_index=IGNORED)(*batch)
-    assert dice_loss(*logs(*batch)).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert dice_loss(Judged.of(*batch)).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_dice_loss_is_the_mean_over_the_classes_that_are_there(batch: tuple) -> None:
     logits_NKHW, target_NHW = batch
     target_NHW = torch.where(target_NHW == 2, 1, target_NHW)
     others = reference.DiceLoss("multiclass", ignore_index=IGNORED, classes=[0, 1, 3])(logits_NKHW, target_NHW)
-    assert dice_loss(*logs(logits_NKHW, target_NHW)).item() == pytest.approx(others.item(), rel=1e-5)
+    assert dice_loss(Judged.of(logits_NKHW, target_NHW)).item() == pytest.approx(others.item(), rel=1e-5)
 
 
 def test_the_focal_loss_of_two_classes_is_the_sigmoid_one_of_segmentation_models(batch: tuple) -> None:
@@ -50,7 +46,7 @@ def test_the_focal_loss_of_two_classes_is_the_sigmoid_one_of_segmentation_models
     difference_N1HW = (logits_NKHW[:, 1] - logits_NKHW[:, 0])[:, None]
     for gamma in (1.0, 2.0, 3.5):
         expected = reference.FocalLoss("binary", gamma=gamma)(difference_N1HW, target_NHW[:, None].float())
-        assert focal_loss(*logs(logits_NKHW, target_NHW), gamma=gamma).item() == pytest.approx(
+        assert focal_loss(Judged.of(logits_NKHW, target_NHW), gamma=gamma).item() == pytest.approx(
             expected.item(), rel=1e-4
         )
 
@@ -63,7 +59,7 @@ def test_the_focal_loss_is_that_of_a_loop_over_pixels(batch: tuple, weight_K: to
         if true != IGNORED:
             p, weight = logit_K.softmax(0)[true], 1.0 if weight_K is None else weight_K[true]
             total, weights = total - weight * (1 - p) ** 2 * p.log(), weights + weight
-    assert focal_loss(*logs(*batch), weight_K).item() == pytest.approx(float(total / weights), rel=1e-4)
+    assert focal_loss(Judged.of(*batch), weight_K).item() == pytest.approx(float(total / weights), rel=1e-4)
 
 
 @every_loss
@@ -118,7 +114,9 @@ def test_the_gradient_is_finite_where_the_net_is_sure_and_right_or_wrong(name: s
 def test_the_named_losses_are_added(batch: tuple) -> None:
     names = ["cross_entropy", "dice"]
     alone = [mask_loss(*batch, [name], WEIGHT_K).item() for name in names]
-    assert alone == pytest.approx([cross_entropy(*logs(*batch), WEIGHT_K).item(), dice_loss(*logs(*batch)).item()])
+    assert alone == pytest.approx(
+        [cross_entropy(Judged.of(*batch), WEIGHT_K).item(), dice_loss(Judged.of(*batch)).item()]
+    )
     assert mask_loss(*batch, names, WEIGHT_K).item() == pytest.approx(sum(alone))
 
 

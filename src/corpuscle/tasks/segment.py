@@ -36,6 +36,9 @@ class Segment:
     watch = Watch("val_mean_dice", "max")
     counts_whole_images = False
     learns_masks = True
+    learns_images = False
+    learns_labels = True
+    views = 1
 
     def __init__(self, plan: SegmentPlan, weight_K: Tensor | None = None) -> None:
         self.plan = plan
@@ -63,7 +66,7 @@ class Segment:
         weight_K = None if self.weight_K is None else self.weight_K.to(output.device)
         return mask_loss(output, target, self.plan.loss, weight_K)
 
-    def decode(self, output: Tensor) -> np.ndarray:
+    def decode(self, output: Tensor, seen: Tensor | None = None) -> np.ndarray:
         """said_NK: pixels of each class, and then its objects."""
         return self.measure(output.argmax(dim=1).byte().cpu().numpy(), output.shape[1])
 
@@ -75,9 +78,8 @@ class Segment:
     def sums(self, output: Tensor, target: Tensor) -> dict[str, Any]:
         """Images, and the pixels of each true class by the class said."""
         K = output.shape[1]
-        judged = target != IGNORED
-        pairs = target[judged] * K + output.argmax(dim=1)[judged]
-        pixels_KK = pairs.bincount(minlength=K * K).reshape(K, K)
+        pairs = target * K + output.argmax(dim=1)  # those of ignored pixels come last, and are left out
+        pixels_KK = pairs.flatten().bincount(minlength=(IGNORED + 1) * K).reshape(-1, K)[:K]
         return {"images": len(target), "pixels": pixels_KK.tolist()}
 
     def scores(self, sums: dict[str, Any]) -> dict[str, float]:
