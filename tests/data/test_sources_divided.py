@@ -32,6 +32,11 @@ def test_images_get_the_parts_the_csv_says_and_the_others_are_left_out(folder):
     assert table.notes[-1] == "parts of 3 images from parts.csv; 1 others were left out"
 
 
+def test_images_may_be_named_as_they_lie_from_the_csv_or_by_their_whole_path(folder):
+    table = divided(folder, f"image,split\ndata/a/1.png,train\n{folder}/data/b/1.png,val\n./data/../data/b/3.png,test\n")
+    assert table.frame["image"].to_list() == ["a/1.png", "b/1.png", "b/3.png"]
+
+
 def test_every_fault_is_told_at_once(folder):
     with pytest.raises(DataFault) as caught:
         divided(folder, "image,split\n1.png,train\n9.png,test\na/2.png,later\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def divided_by(table: Table, path: Path, plan: SourcePlan) -> Table:
 
     Args:
         table: of any layout.
-        path: CSV with a column of images, named as in the table or by the end of their paths, and one of parts.
+        path: CSV with a column of images, named as in the table, by the end of their paths or by where they lie as
+            seen from the CSV, and one of parts.
         plan: names of these columns.
 
     Raises:
@@ -40,11 +42,13 @@ def divided_by(table: Table, path: Path, plan: SourcePlan) -> Table:
     if faults:
         raise DataFault(faults)
     names, words = sheet.values("image"), sheet.values("split")
-    parts = words.str.to_lowercase().replace_strict(PARTS, default=None, return_dtype=pl.String)
-    places = _places(table.frame["image"])
-    chosen: dict[str, str] = {}
+    known = PARTS | {"unlabelled": "unlabelled"}
+    parts = words.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.String)
+    places, on_disk = _places(table.frame["image"]), _places_on_disk(table)
+    beside, chosen = path.parent.resolve(), dict[str, str]()
     for row, name, word, part in zip(sheet.row_N, names, words, parts, strict=True):
-        meant = places.get(Path((name or "").replace("\\", "/")).as_posix().strip("/"), [])
+        written = Path((name or "").replace("\\", "/"))
+        meant = places.get(written.as_posix().strip("/")) or on_disk.get(os.path.normpath(beside / written), [])
         if len(meant) != 1:
             could = f"could be {' or '.join(meant[:3])}" if meant else "is no image of the data set"
             faults.append(Fault(sheet.place(row), f"'{name}' {could}", "write its path from the data set's folder"))
@@ -61,11 +65,18 @@ def divided_by(table: Table, path: Path, plan: SourcePlan) -> Table:
     return replace(table, frame=frame, notes=(*table.notes, f"parts of {len(frame)} images from {path.name}{left}"))
 
 
+def _places_on_disk(table: Table) -> dict[str, list[str]]:
+    """The image that each whole path means."""
+    root = table.root.resolve()
+    return {os.path.normpath(root / image): [image] for image in table.frame["image"]}
+
+
 def _places(images: pl.Series) -> dict[str, list[str]]:
-    """The images that each path, or end of a path, could mean."""
+    """The images that each path, or end of a path, could mean; a whole path means that image alone."""
     found: dict[str, list[str]] = {}
     for image in images:
         pieces = Path(image).parts
-        for depth in range(len(pieces)):
-            found.setdefault("/".join(pieces[depth:]).strip("/"), []).append(image)
-    return found
+        ends = {"/".join(pieces[depth:]).strip("/") for depth in range(len(pieces))}  # a root makes two of one
+        for end in ends:
+            found.setdefault(end, []).append(image)
+    return found | {"/".join(Path(image).parts).strip("/"): [image] for image in images}
