@@ -33,7 +33,8 @@ def test_images_get_the_parts_the_csv_says_and_the_others_are_left_out(folder):
 
 
 def test_images_may_be_named_as_they_lie_from_the_csv_or_by_their_whole_path(folder):
-    table = divided(folder, f"image,split\ndata/a/1.png,train\n{folder}/data/b/1.png,val\n./data/../data/b/3.png,test\n")
+    text = f"image,split\ndata/a/1.png,train\n{folder}/data/b/1.png,val\n./data/../data/b/3.png,test\n"
+    table = divided(folder, text)
     assert table.frame["image"].to_list() == ["a/1.png", "b/1.png", "b/3.png"]
 
 
