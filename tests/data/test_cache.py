@@ -24,7 +24,9 @@ from corpuscle.data import cache
 from corpuscle.data.cache import Uncached, cache_folder, survey, survey_few
 from corpuscle.data.prepare import PreparePlan, prepare
 from corpuscle.data.readers.image import ReadPlan, read_image
-from corpuscle.data.sources import scan
+from corpuscle.data.sources import SourcePlan, scan
+from corpuscle.data.sources.plan import SlidePlan
+from corpuscle.synth.tiff import write_tiled
 
 SMALL = PreparePlan(size=16)
 
@@ -350,19 +352,57 @@ def test_beyond_the_limit_the_longest_unused_goes_first(folder, kept, monkeypatc
     assert {made[0], made[2]} <= set(entries(kept)) and len(entries(kept)) == 3
 
 
+def features_of(kept, name, size, used):
+    """An entry of features, last used at some time."""
+    (kept / cache.FEATURES / name).mkdir(parents=True)
+    (kept / cache.FEATURES / name / "rows.npy").write_bytes(bytes(size))
+    os.utime(kept / cache.FEATURES / name, (used, used))
+
+
+def test_features_and_canvases_share_the_limit_and_the_longest_unused_goes_first(folder, kept, monkeypatch):
+    survey_of(folder)
+    (canvases,) = entries(kept)
+    os.utime(kept / canvases, (2, 2))
+    for name, used in (("old", 1), ("new", 3)):
+        features_of(kept, name, 10_000, used)
+    monkeypatch.setattr(cache, "LIMIT_BYTES", 30_000)
+    cache.make_room(kept, 5_000)  # 8,448 of canvases, and 20,000
+    assert entries(kept / cache.FEATURES) == ["new"] and canvases in entries(kept)
+    cache.make_room(kept, 15_000)
+    assert entries(kept / cache.FEATURES) == ["new"] and canvases not in entries(kept)
+
+
+def test_half_a_file_of_features_is_cleaned_up_once_it_is_abandoned(kept):
+    features_of(kept, "one", 10, time.time())
+    for name, age in ((".a.npy.1.part", 2 * cache.ABANDONED_S), (".b.npy.2.part", 0)):
+        (kept / cache.FEATURES / "one" / name).touch()
+        os.utime(kept / cache.FEATURES / "one" / name, (time.time() - age,) * 2)
+    cache.make_room(kept, 0)
+    assert entries(kept / cache.FEATURES / "one") == [".b.npy.2.part", "rows.npy"]
+
+
 @pytest.mark.parametrize("plan", [KEEP, PreparePlan(fit="keep", shrink=1), SMALL])
 def test_the_room_that_is_reserved_is_what_the_canvases_take(sizes, kept, plan, monkeypatch):
     reserved = []
-    monkeypatch.setattr(cache, "_make_room", lambda folder, need: reserved.append(need))
+    monkeypatch.setattr(cache, "make_room", lambda folder, need: reserved.append(need))
     (sizes / "a" / "3.png").unlink()  # no image
     survey_of(sizes, plan)
     assert reserved == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]
+
+
+def test_the_room_for_tiles_of_a_slide_is_reserved_by_their_names(tmp_path, kept, monkeypatch):
+    write_tiled(tmp_path / "a.tiff", (64, 64), [np.full((64, 64, 3), (190, 90, 150), np.uint8)], 64)
+    reserved = []
+    monkeypatch.setattr(cache, "make_room", lambda folder, need: reserved.append(need))
+    plan = SourcePlan(labels="none", slides=SlidePlan(tile=16, stride=24))
+    survey(scan(tmp_path / "a.tiff", plan), ReadPlan(), KEEP)
+    assert reserved == [9 * 8 * 8 * 3] == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]
 
 
 def test_the_room_for_images_of_an_hdf5_file_is_reserved_by_its_shape(tmp_path, kept, monkeypatch):
     with h5py.File(tmp_path / "training.h5", "w") as file:
         file["x"], file["y"] = np.zeros((5, 10, 21, 3), np.uint8), np.arange(5)
     reserved = []
-    monkeypatch.setattr(cache, "_make_room", lambda folder, need: reserved.append(need))
+    monkeypatch.setattr(cache, "make_room", lambda folder, need: reserved.append(need))
     survey_of(tmp_path / "training.h5", KEEP)
     assert reserved == [5 * 5 * 11 * 3] == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]

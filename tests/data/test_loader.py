@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,20 @@ def test_whole_canvases_are_continued_by_their_mirror_image_to_a_multiple():
         assert stored.shape == (*size, 3) and batch.target.shape == (1, 1, size[0] // 2, size[1] // 2)
         assert np.array_equal(stored[:height, :width], images.canvases[place])
         assert np.array_equal(stored[height:, :width], images.canvases[place][-2 : -2 - (size[0] - height) : -1])
+
+
+def test_two_views_of_each_image_stand_in_two_halves_and_each_is_varied_anew():
+    images = images_of(augment=AugmentPlan())
+    paired = replace(images, views=2)
+    batch = paired[7, [3, 9, 5]]
+    assert batch.place_N.tolist() == [3, 9, 5] * 2 and batch.target.tolist() == [3, 4, 0] * 2 and len(batch) == 6
+    seen = batch.image_NCHW
+    assert all(not torch.equal(seen[row], seen[row + 3]) for row in range(3))
+    alone = paired[7, [5]].image_NCHW
+    assert torch.equal(alone[0], seen[2]) and torch.equal(alone[1], seen[5])
+    assert not torch.equal(paired[8, [5]].image_NCHW[0], seen[2]), "another epoch"
+    plain = replace(paired, augment=None)[7, [3, 9]].image_NCHW
+    assert torch.equal(plain[:2], plain[2:])
 
 
 # --- which images, in which order

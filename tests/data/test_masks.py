@@ -162,9 +162,23 @@ def test_a_shrunken_mask_lies_where_its_shrunken_image_lies():
     assert 0.8 < sure_HW.mean() < 1 and np.array_equal(small_HW[sure_HW], shown_HW[sure_HW] // 255)
 
 
+@pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize("size_HW", [(100, 140), (90, 60), (40, 40)])
+@pytest.mark.parametrize("centre", [1.0, 0.8])
+def test_a_mask_lies_on_a_square_canvas_where_its_image_lies(fit, size_HW, centre):
+    y, x = np.mgrid[: size_HW[0], : size_HW[1]]
+    mask_HW = ((y - 0.4 * size_HW[0]) ** 2 + (x - 0.6 * size_HW[1]) ** 2 < 200).astype(np.uint8)
+    plan = PreparePlan(fit=fit, size=64, centre_crop=centre)
+    shown_HW = prepare(mask_HW[..., None].repeat(3, 2) * 255, plan)[..., 0]
+    small_HW = prepare_mask(mask_HW, plan)
+    assert small_HW.shape == shown_HW.shape == (64, 64) and set(np.unique(small_HW)) == {0, 1}
+    sure_HW = (shown_HW == 0) | (shown_HW == 255)
+    assert 0.8 < sure_HW.mean() < 1 and np.array_equal(small_HW[sure_HW], shown_HW[sure_HW] // 255)
+
+
 def test_canvases_that_masks_do_not_follow_are_refused():
-    with pytest.raises(CorpuscleError, match=r"got prepare\.fit=pad; pass keep"):
-        prepare_mask(np.zeros((4, 4), np.uint8), PreparePlan(size=4))
+    with pytest.raises(CorpuscleError, match=r"that keep their surround, got prepare\.trim_border=true; pass --set"):
+        prepare_mask(np.zeros((4, 4), np.uint8), PreparePlan(size=4, trim_border=True))
 
 
 # --- surveying
@@ -252,5 +266,10 @@ def test_a_fault_of_either_is_one_of_both(table):
 
 
 def test_canvases_of_another_kind_are_refused_before_any_mask_is_read(table):
-    with pytest.raises(CorpuscleError, match=r"masks expect canvases of the images' own size, got prepare\.fit=pad"):
-        looked(table, PreparePlan(size=16))
+    with pytest.raises(CorpuscleError, match=r"masks expect images that keep their surround"):
+        looked(table, PreparePlan(size=16, trim_border=True))
+
+
+def test_masks_of_square_canvases_are_kept_too(table):
+    found, _ = looked(table, PreparePlan(size=16))
+    assert found.masks[0].shape == (16, 16)

@@ -51,3 +51,8 @@ def test_every_fault_is_told_at_once(folder):
 def test_a_csv_without_parts_is_refused(folder):
     with pytest.raises(DataFault, match=r"parts\.csv: no column of parts; the columns are: image, fold; name it with"):
         divided(folder, "image,fold\na/1.png,1\n")
+
+
+def test_images_whose_labels_are_withheld_take_no_part(folder):
+    table = divided(folder, "image,split\na/1.png,train\na/2.png,unlabelled\nb/1.png,test\nb/3.png,Unlabelled\n")
+    assert table.frame["split"].to_list() == ["train", "unlabelled", "test", "unlabelled"]

@@ -17,7 +17,8 @@ from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.settings import validated
 from corpuscle.data.leaks import Leak, find_copies, find_leaks, leak_message
 from corpuscle.data.sources import scan
-from corpuscle.data.splits import SplitPlan, divide_anew, split_table, write_split_csv, write_split_folder
+from corpuscle.data.split_files import write_split_csv, write_split_folder
+from corpuscle.data.splits import SplitPlan, divide_anew, split_table
 from corpuscle.data.table import Table
 
 DATA = Path(os.environ.get("CORPUSCLE_TEST_DATA") or Path(__file__).parents[2].parent / "shared" / "data")

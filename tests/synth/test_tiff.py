@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.synth.tiff import write_tiled
+from corpuscle.synth.tiff import Level, pyramid_of, write_pyramid, write_tiled
 
 NOISE_HWC = np.random.default_rng(0).integers(0, 256, (100, 70, 3), dtype=np.uint8)
 
@@ -40,4 +40,30 @@ def test_jpeg_tiles_are_near_and_small(tmp_path):
 def test_strips_of_another_size_leave_no_file(tmp_path, strips, says):
     with pytest.raises(CorpuscleError, match=says):
         write_tiled(tmp_path / "a.tiff", (100, 70), strips)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pyramid_has_the_image_at_each_of_its_sizes(tmp_path):
+    write_pyramid(tmp_path / "a.tiff", *pyramid_of(NOISE_HWC, 3, side=32), side=32, mpp=0.5)
+    halved_HWC = NOISE_HWC.reshape(50, 2, 35, 2, 3).mean(axis=(1, 3)).round()
+    with Image.open(tmp_path / "a.tiff") as image:
+        assert image.n_frames == 3
+        np.testing.assert_array_equal(np.asarray(image), NOISE_HWC)
+        image.seek(1)
+        np.testing.assert_array_equal(np.asarray(image), halved_HWC)
+        image.seek(2)
+        assert image.size == (17, 25)
+
+
+def test_pictures_that_many_tiles_show_are_stored_once(tmp_path):
+    pictures = [np.full((32, 32, 3), shade, np.uint8) for shade in (10, 200)]
+    place_RC = np.arange(400).reshape(20, 20) % 3 - 1
+    write_pyramid(tmp_path / "a.tiff", [Level((640, 640), place_RC)], pictures, side=32)
+    assert (tmp_path / "a.tiff").stat().st_size < 2 * 32 * 32 * 3 + 400 * 8 + 1000
+
+
+def test_a_pyramid_that_would_be_too_large_leaves_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("corpuscle.synth.tiff.MOST_BYTES", 5000)
+    with pytest.raises(CorpuscleError, match=r"expected at most 4 GiB, .*a\.tiff would be larger; give fewer pictures"):
+        write_pyramid(tmp_path / "a.tiff", *pyramid_of(NOISE_HWC, 1, side=32), side=32)
     assert list(tmp_path.iterdir()) == []

@@ -32,12 +32,14 @@ from corpuscle.data.prepare import PreparePlan, prepare
 from corpuscle.data.readers.hdf5 import IMAGES, contents_of, is_hdf5
 from corpuscle.data.readers.image import ReadPlan, size_of
 from corpuscle.data.readers.read import content_digest, file_of, read_pixels
+from corpuscle.data.readers.tiles import tile_of
 from corpuscle.data.table import Table
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 FORMAT = 3  # raise when the same file would give other pixels than before
 ROWS, CANVASES = "rows.parquet", "canvases.raw"
+FEATURES = "features"  # the folder, beside the canvases, of what encoders made of them
 ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
 SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
 LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
@@ -212,7 +214,7 @@ def kept(filling: Filling, what: str, progress: Progress) -> Survey | None:
     try:
         if not (folder / ROWS).is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _make_room(folder.parent, filling.need())
+            make_room(folder.parent, filling.need())
             _fill_either(folder, filling)
         os.utime(folder)
         rows = pl.read_parquet(folder / ROWS)
@@ -314,13 +316,16 @@ def _bytes_of(paths: Sequence[Path], preparation: PreparePlan) -> int:
     if preparation.fit != "keep":
         return len(paths) * 3 * preparation.size**2
     shrink = max(preparation.shrink, 1)
-    images = Counter(file_of(path) for path in paths)
+    images = Counter(path if tile_of(path) else file_of(path) for path in paths)
     sizes = zip(images.values(), in_threads(_size, images), strict=True)
     return sum(number * 3 * -(-width // shrink) * -(-height // shrink) for number, (width, height) in sizes)
 
 
 def _size(file: Path) -> tuple[int, int]:
-    """Width and height of an image, or of each of an HDF5 file."""
+    """Width and height of an image, of each of an HDF5 file, or of a tile of a slide."""
+    tile = tile_of(file)
+    if tile is not None:
+        return tile.pixels, tile.pixels
     try:
         if not is_hdf5(file.name):
             return size_of(file)
@@ -353,8 +358,8 @@ def in_threads(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
             yield waiting.popleft().result()
 
 
-def _make_room(folder: Path, need: int) -> None:
-    """Drop what nobody uses, and see that the disk has room.
+def make_room(folder: Path, need: int) -> None:
+    """Drop from the cache what nobody uses, and see that the disk has room for so many bytes.
 
     Raises:
         OSError: it has none even so.
@@ -366,12 +371,16 @@ def _make_room(folder: Path, need: int) -> None:
 
 
 def _drop_unused(folder: Path, need: int) -> None:
-    """Drop what killed runs have left, and the longest unused canvases beyond the limit."""
-    for left in [path for path in folder.glob(".*.*") if path.is_dir()]:
+    """Drop what killed runs have left, and the longest unused canvases and features beyond the limit."""
+    for left in [path for at in (folder, folder / FEATURES) for path in at.glob(".*.*") if path.is_dir()]:
         if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > ABANDONED_S:
             shutil.rmtree(left, ignore_errors=True)
-    kept = sorted((path for path in folder.iterdir() if (path / ROWS).is_file()), key=lambda path: path.stat().st_mtime)
-    sizes = {path: (path / CANVASES).stat().st_size for path in kept}
+    for part in folder.glob(f"{FEATURES}/*/.*.part"):
+        if time.time() - part.stat().st_mtime > ABANDONED_S:
+            part.unlink()
+    entries = [path for path in folder.iterdir() if (path / ROWS).is_file()] + list(folder.glob(f"{FEATURES}/[!.]*"))
+    kept = sorted(entries, key=lambda path: path.stat().st_mtime)
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir() if file.name != ROWS) for path in kept}
     while kept and sum(sizes[path] for path in kept) + need > LIMIT_BYTES:
         oldest = kept.pop(0)
         dropped = oldest.rename(oldest.with_name(f".{oldest.name}.dropped"))  # at once: half of one is none

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
-from corpuscle.core.files import digest_of, whole_file, whole_folder
 from corpuscle.core.seeds import generator_for
 from corpuscle.core.settings import Settings
 
@@ -44,6 +41,12 @@ class SplitPlan(Settings):
     rare: Literal["refuse", "train"] = Field(
         "refuse", description="a class with fewer groups than parts: refuse it, or keep it whole in train"
     )
+    budget: float = Field(
+        1.0, description="share of the training part whose labels are used; the rest of it counts as unlabelled"
+    )
+    per_class: int = Field(
+        0, ge=0, description="labels of each class that are used, in the place of a share; 0 goes by the budget"
+    )
 
     @field_validator("val")
     @classmethod
@@ -67,6 +70,20 @@ class SplitPlan(Settings):
         if folds and fold > folds:
             raise ValueError(f"should be one of the {folds} folds, counted from 1")
         return fold
+
+    @field_validator("budget")
+    @classmethod
+    def _is_a_share(cls, budget: float) -> float:
+        if not 0 < budget <= 1:
+            raise ValueError("should be a share of the training labels, above 0 and at most 1 (10 % is 0.1)")
+        return budget
+
+    @field_validator("per_class")
+    @classmethod
+    def _beside_no_budget(cls, per_class: int, info: ValidationInfo) -> int:
+        if per_class and info.data.get("budget", 1.0) != 1:
+            raise ValueError(f"should be 0 beside split.budget={info.data['budget']:g}: one of the two says how many")
+        return per_class
 
 
 def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Collection[str]] = ()) -> Table:
@@ -92,7 +109,7 @@ def split_table(table: Table, plan: SplitPlan, seed: int, together: Iterable[Col
     ordered = table.with_frame(frame)
     labelled = (ordered.known & frame["split"].ne_missing("unlabelled")).to_numpy()
     split = np.where(labelled, frame["split"].to_numpy(), "unlabelled").astype(object)
-    stratum_N = _strata(ordered).astype(object)
+    stratum_N = strata_of(ordered).astype(object)
     stratum_N[~labelled] = None
     rows = _Rows.of(frame, stratum_N, plan, together)
     given = {part: int(np.sum(split == part)) for part in PARTS}
@@ -125,7 +142,7 @@ def divide_anew(table: Table) -> Table:
     return table.with_frame(table.frame.with_columns(split=pl.when(~table.known).then("split")))
 
 
-def _strata(table: Table) -> np.ndarray:
+def strata_of(table: Table) -> np.ndarray:
     """What each row is stratified by: its label; where objects are counted, how its group ranks by their mean number.
 
     Where masks are learned a label only balances the parts: a rare one counts with the commonest.
@@ -173,7 +190,7 @@ class _Rows:
         classes = sorted({name for name in stratum_N if name is not None})
         place = {name: at for at, name in enumerate(classes)}
         class_N = np.array([place.get(name, -1) for name in stratum_N], int)
-        return cls(tuple(classes), class_N, _units(frame, together), plan)
+        return cls(tuple(classes), class_N, units_of(frame, together), plan)
 
     def divide(
         self, rows: np.ndarray, shares: Mapping[str, float], rare_in: str, random: np.random.Generator
@@ -210,7 +227,7 @@ class _Rows:
         return np.any(counts_UC[:, few] > 0, axis=1)
 
 
-def _units(frame: pl.DataFrame, together: Iterable[Collection[str]]) -> np.ndarray:
+def units_of(frame: pl.DataFrame, together: Iterable[Collection[str]]) -> np.ndarray:
     """The unit of each row: connected by image name, by group, or by having to stay together (union-find)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -278,86 +295,6 @@ def _check_train(label_R: np.ndarray, split_R: np.ndarray) -> None:
     ]
     if faults:
         raise DataFault(faults)
-
-
-def write_split_csv(table: Table, path: Path) -> None:
-    """Write image, label, group and split (and fold) of each row as a CSV that `corpuscle train` reads.
-
-    In the place of the label of a table of counts stands the count, or x, y and kind of each point, a row a point; an
-    image without a point has one row without x and y, and one that is unlabelled has none. A table of masks has the
-    mask's path as well. An image is named relative to the CSV's folder where the data lie below it, and by its whole
-    path elsewhere.
-
-    Raises:
-        CorpuscleError: the place cannot be written.
-    """
-    import polars as pl
-
-    here, root = path.parent.resolve(), table.root.resolve()
-    base = root.relative_to(here) if root.is_relative_to(here) else root
-    images = [(base / image).as_posix() for image in table.frame["image"]]
-    frame, known = table.frame.with_columns(pl.Series("named", images, pl.String)), ["label"]
-    if table.points is not None:
-        frame, known = frame.filter(table.known).join(table.points, on="image", how="left"), ["x", "y", "kind"]
-    elif table.counted:
-        frame, known = frame.with_columns(count=pl.col("counts").list.sum()), ["count"]
-    elif table.segmented:
-        masks = [mask if mask is None else (base / mask).as_posix() for mask in frame["mask"]]
-        frame, known = frame.with_columns(pl.Series("mask", masks, pl.String)), ["mask", "label"]
-        known = known[: 1 + frame["label"].is_not_null().any()]
-    columns = [name for name in ("named", *known, "group", "split", "fold") if name in frame.columns]
-    with whole_file(path) as part:
-        frame.select(columns).rename({"named": "image"}).write_csv(part)
-
-
-def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) -> None:
-    """Make out/train/<class>/…, out/val/…, out/test/… of the labelled rows, whole or not at all.
-
-    Args:
-        table: rows with their split; unlabelled rows are left out.
-        out: a new or empty folder.
-        how: copy the files, or make symbolic links to them.
-
-    Raises:
-        CorpuscleError: `out` is not empty or cannot be written, the table has folds, counts or masks, or a class
-            cannot name a folder.
-    """
-    if table.counted:
-        raise CorpuscleError(
-            "a divided folder expects a class for each image, these come with numbers of objects; write a CSV instead"
-        )
-    if table.segmented:
-        raise CorpuscleError("a divided folder expects a class for each image, these have masks; write a CSV instead")
-    if "fold" in table.frame.columns:
-        raise CorpuscleError("a divided folder holds one split, this table has one a fold; write it as a CSV instead")
-    places = _places(table)
-    with whole_folder(out) as whole:
-        for place, image in places.items():
-            target = whole / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source = table.path_of(image).absolute()
-            if how == "link":
-                target.symlink_to(source)
-            else:
-                shutil.copy2(source, target)
-
-
-def _places(table: Table) -> dict[str, str]:
-    """Place in the divided folder to image; files of one name are kept apart by a digest of their paths."""
-    frame = table.frame.select("image", "label", "split").unique().sort("image")
-    rows = [row for row in frame.iter_rows() if row[2] in PARTS]
-    unfit = sorted({label for _, label, _ in rows if "/" in label or label in ("", ".", "..")})
-    if unfit:
-        raise DataFault([Fault(f"class {name!r}", "cannot be a folder's name", "rename it") for name in unfit])
-    names = [f"{part}/{label}/{Path(image).name}" for image, label, part in rows]
-    taken = Counter(name.casefold() for name in names)  # without case, so that the folder can be copied to any disk
-    places = {}
-    for (image, _, _), name in zip(rows, names, strict=True):
-        place = Path(name)
-        if taken[name.casefold()] > 1:
-            place = place.with_stem(f"{place.stem}_{digest_of(image.encode())[:8]}")
-        places[place.as_posix()] = image
-    return places
 
 
 def in_parts(parts: Mapping[str, int]) -> str:

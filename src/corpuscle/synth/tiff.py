@@ -1,11 +1,13 @@
-"""Tiled TIFFs of any size, written from strips of rows, so that the whole is never held."""
+"""Tiled TIFFs of any size, written from strips of rows or from a few tiles, so that the whole is never held."""
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -15,11 +17,25 @@ from corpuscle.core.files import whole_file
 
 UNCOMPRESSED, JPEG = 1, 7
 RGB, YCBCR = 2, 6
+REDUCED = 1  # a smaller version of another image in the file
 SHORT, LONG, RATIONAL = 3, 4, 5
 FORMATS = {SHORT: "H", LONG: "I", RATIONAL: "II"}
 MOST_BYTES = 2**32 - 2**20  # places in the file are 32 bits wide
 
 Tags = dict[int, tuple[int, list[int]]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a pyramid.
+
+    Attributes:
+        size_HW: in pixels.
+        place_RC: for each tile its place among the pictures; -1 leaves it out, as scanners do where they see nothing.
+    """
+
+    size_HW: tuple[int, int]
+    place_RC: np.ndarray
 
 
 def write_tiled(
@@ -54,12 +70,72 @@ def write_tiled(
                 lengths.append(file.write(content))
                 if file.tell() > MOST_BYTES:
                     raise CorpuscleError(f"expected at most 4 GiB, {path} would be larger; pass a lower quality")
-        tags = _tags(size_HW, side, quality, mpp) | {324: (LONG, places), 325: (LONG, lengths)}
-        directory = file.tell() + file.tell() % 2
-        file.seek(directory)
-        file.write(_directory(tags, directory))
-        file.seek(4)
-        file.write(struct.pack("<I", directory))
+        _close(file, [_tags(size_HW, side, quality, mpp) | {324: (LONG, places), 325: (LONG, lengths)}])
+
+
+def write_pyramid(
+    path: Path,
+    levels: Sequence[Level],
+    pictures: Sequence[np.ndarray],
+    side: int = 256,
+    quality: int | None = None,
+    mpp: float | None = None,
+) -> None:
+    """Write a tiled TIFF of several levels, whole or not at all; a picture that several tiles show is stored once.
+
+    Args:
+        path: the file to be.
+        levels: from the full resolution down.
+        pictures: what the tiles show, each side x side x 3 of uint8 or smaller, then its border is repeated.
+        side, quality, mpp: as in `write_tiled`; microns of level 0.
+
+    Raises:
+        CorpuscleError: the file would pass 4 GiB.
+    """
+    with whole_file(path) as part, part.open("wb") as file:
+        file.write(b"II*\0" + struct.pack("<I", 0))
+        at, lengths = [], []
+        for picture_HWC in pictures:
+            at.append(file.tell())
+            lengths.append(file.write(_encoded(picture_HWC, side, quality)))
+            if file.tell() > MOST_BYTES:
+                raise CorpuscleError(f"expected at most 4 GiB, {path} would be larger; give fewer pictures")
+        starts_N, lengths_N = np.array([*at, 0]), np.array([*lengths, 0])  # the last one, -1, is left out
+        directories = []
+        for number, level in enumerate(levels):
+            place_N = level.place_RC.ravel()
+            tags = _tags(level.size_HW, side, quality, mpp if number == 0 else None)
+            tags |= {324: (LONG, starts_N[place_N].tolist()), 325: (LONG, lengths_N[place_N].tolist())}
+            directories.append(tags | ({254: (LONG, [REDUCED])} if number else {}))
+        _close(file, directories)
+
+
+def pyramid_of(array_HWC: np.ndarray, levels: int, side: int = 256) -> tuple[list[Level], list[np.ndarray]]:
+    """The levels and pictures of an image, each level half of the one before, for `write_pyramid`."""
+    found: list[Level] = []
+    pictures: list[np.ndarray] = []
+    for _ in range(levels):
+        height, width = array_HWC.shape[:2]
+        cut = [array_HWC[y : y + side, x : x + side] for y in range(0, height, side) for x in range(0, width, side)]
+        place_RC = len(pictures) + np.arange(len(cut)).reshape(-(-height // side), -1)
+        found.append(Level((height, width), place_RC))
+        pictures += cut
+        whole_HWC = array_HWC[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, 3)
+        array_HWC = whole_HWC.mean(axis=(1, 3)).round().astype(np.uint8)
+    return found, pictures
+
+
+def _close(file: BinaryIO, directories: Sequence[Tags]) -> None:
+    """Write the directories behind the tiles, each pointing to the next, and the start's pointer to the first."""
+    pointer = 4
+    for tags in directories:
+        file.seek(0, io.SEEK_END)
+        place = file.tell() + file.tell() % 2
+        file.seek(place)
+        file.write(_directory(tags, place))
+        file.seek(pointer)
+        file.write(struct.pack("<I", place))
+        pointer = place + 2 + 12 * len(tags)
 
 
 def _rows(strips_HWC: Iterable[np.ndarray], size_HW: tuple[int, int], side: int) -> Iterator[np.ndarray]:

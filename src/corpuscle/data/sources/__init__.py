@@ -16,8 +16,9 @@ __all__ = ["SourcePlan", "scan"]
 def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> Table:  # noqa: B008 (frozen)
     """One row per image of a data set, sorted by path, the same each time.
 
-    A data set is a folder per class, train, val and test folders of those, a CSV, or several CSVs; to count, also an
-    HDF5 file, pairs of images and images of dots, or points or boxes beside images; to learn masks, images and masks.
+    A data set is a folder per class, train, val and test folders of those, a CSV, several CSVs, or whole slides, each
+    tile of which is an image; to count, also an HDF5 file, pairs of images and images of dots, or points or boxes
+    beside images; to learn masks, images and masks.
     Decodes no image; where the places of objects or masks are known, the headers of images are read to see that these
     lie inside. Masks are decoded where nothing but their values says which classes there are.
 
@@ -32,11 +33,16 @@ def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2) -> T
     """
     from corpuscle.data.sources.check import checked  # here, for these load polars and settings must not
     from corpuscle.data.sources.divided import divided_by
-    from corpuscle.data.sources.layouts import LAYOUTS, layout_of
+    from corpuscle.data.sources.layouts import LAYOUTS, OF_TABLES, layout_of
     from corpuscle.data.sources.masks import with_masks_beside
+    from corpuscle.data.sources.slides import with_tiles
 
+    if plan.labels == "none":
+        min_classes = 1
     layout = layout_of(path, plan)
     found = LAYOUTS[layout](path, plan)
+    if layout in OF_TABLES:
+        found = with_tiles(found, plan)
     if plan.masks == "beside" and not found.segmented:
         found, layout = with_masks_beside(found, layout), f"{layout}, with masks"
     table = checked(found, layout, plan, min_classes)

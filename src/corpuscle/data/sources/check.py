@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from corpuscle.core.errors import DataFault, Fault
@@ -10,7 +12,7 @@ from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.rows import alike, in_order, named, open_if_all_train, with_groups, without_copies
 from corpuscle.data.sources.segmented import checked_masks
-from corpuscle.data.table import Table
+from corpuscle.data.table import ANYTHING, Table
 
 
 def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Table:
@@ -20,6 +22,9 @@ def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Ta
         DataFault: everything that is wrong with it.
         CorpuscleError: groups are asked for in two ways.
     """
+    if plan.labels == "none":
+        frame = found.frame.drop("count", "mask", strict=False).with_columns(label=pl.lit(ANYTHING))
+        found = replace(found, frame=frame, points=None)
     if found.counted:
         return checked_counts(found, layout, plan)
     if found.segmented:

@@ -63,7 +63,7 @@ def _scan(parts: Mapping[Path, str | None], plan: SourcePlan) -> Found:
     root = absolute(plan.root or next(iter(parts)).parent)
     sheets: list[Sheet] = []
     for path, part in parts.items():
-        sheets.append(read_sheet(path, plan, part != "test"))
+        sheets.append(read_sheet(path, plan, part != "test" and plan.labels == "auto"))
         if len(sheets) == 1:  # the first one says whether images are labelled or counted, the others follow
             plan = plan.model_copy(update={"count_column": sheets[0].columns.get("count", "none")})
     found = [_scan_one(sheet, part, root, plan) for sheet, part in zip(sheets, parts.values(), strict=True)]
@@ -85,11 +85,12 @@ def _scan_one(sheet: Sheet, part: str | None, root: Path, plan: SourcePlan) -> F
     )
     if part is None and "split" in sheet.columns:
         rows = rows.with_columns(splits_of(sheet, plan, notes, faults))
-    rows = rows.with_columns(split=pl.when(_unlabelled_test(known)).then(pl.lit("unlabelled")).otherwise("split"))
+    if plan.labels == "auto":
+        rows = rows.with_columns(split=pl.when(_unlabelled_test(known)).then(pl.lit("unlabelled")).otherwise("split"))
     count = rows["split"].eq("unlabelled").sum()
     if count:
         notes.append(f"{sheet.path.name}: {count} test rows have no {known}s and wait for predictions")
-    if known in sheet.columns:
+    if known in sheet.columns and plan.labels == "auto":
         rows = _with_labels(rows, known, sheet, plan, notes, faults)
     if "image" in sheet.columns:
         rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults))

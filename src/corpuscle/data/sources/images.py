@@ -11,6 +11,8 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.data.readers.hdf5 import is_hdf5, num_images
 from corpuscle.data.readers.read import exists, file_of, is_member
+from corpuscle.data.readers.slides import kept_slide
+from corpuscle.data.readers.tiles import tile_of
 from corpuscle.data.sources.csvs import find_images
 from corpuscle.data.sources.disk import absolute, files_under, is_image, no_such_path, suffix_of
 from corpuscle.data.sources.plan import SourcePlan
@@ -22,8 +24,8 @@ def list_images(paths: Sequence[Path | str], plan: SourcePlan = SourcePlan()) ->
 
     Args:
         paths: files (of any kind, the reader says what it cannot read), folders with all that is in them, patterns
-            such as `scans/*.png`, CSVs with a column of images, HDF5 files for all of their rows, and single rows such
-            as `training.h5#12`.
+            such as `scans/*.png`, CSVs with a column of images, HDF5 files for all of their rows, single rows such as
+            `training.h5#12`, and single tiles of slides.
         plan: how those CSVs are laid out.
 
     Raises:
@@ -76,6 +78,10 @@ def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
     if is_member(path) and file_of(path).is_file():
         if not exists(path):
             file = file_of(path)
+            if tile_of(path) is not None:
+                slide = kept_slide(file)
+                what = f"begins outside of the slide, which has {slide.width} x {slide.height} pixels"
+                raise CorpuscleError(f"{path} {what}; name a place within it")
             raise CorpuscleError(f"{path} is no row of {file.name}, it has {num_images(file)}; rows are counted from 0")
         return [path]
     if glob.has_magic(str(path)):

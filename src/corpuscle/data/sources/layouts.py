@@ -7,6 +7,7 @@ from pathlib import Path
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.readers.hdf5 import is_hdf5
+from corpuscle.data.readers.slides import is_slide
 from corpuscle.data.sources.coco import is_coco, scan_coco
 from corpuscle.data.sources.csvs import csvs_in, scan_csv, scan_csvs
 from corpuscle.data.sources.disk import (
@@ -19,13 +20,14 @@ from corpuscle.data.sources.disk import (
     suffix_of,
 )
 from corpuscle.data.sources.dots import has_dots, scan_dots
-from corpuscle.data.sources.folders import PARTS, scan_class_folders, scan_split_folders
+from corpuscle.data.sources.folders import PARTS, scan_class_folders, scan_images, scan_split_folders
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.lysto import scan_hdf5
 from corpuscle.data.sources.marks import read_json, scan_geojson, scan_json
 from corpuscle.data.sources.masks import has_masks, is_mask_sheet, scan_masks
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.points import is_points, scan_points
+from corpuscle.data.sources.slides import has_slides, scan_slides
 from corpuscle.data.sources.voc import is_voc, scan_voc
 
 LAYOUTS: dict[str, Callable[[Path, SourcePlan], Found]] = {
@@ -41,10 +43,13 @@ LAYOUTS: dict[str, Callable[[Path, SourcePlan], Found]] = {
     "boxes in Pascal VOC": scan_voc,
     "boxes in COCO": scan_coco,
     "images and masks": scan_masks,
+    "a folder of images": scan_images,
+    "whole slides": scan_slides,
 }
+OF_TABLES = ("one CSV", "train, valid and test CSVs")  # whose images may be slides
 EXPECTED = (
-    "a folder per class, train, val and test folders of those, or a CSV that names images and labels, or, to count, "
-    "an HDF5 file, pairs of images and dots, or points or boxes, or images and masks"
+    "a folder per class, train, val and test folders of those, or a CSV that names images and labels, "
+    "or whole slides, or, to count, an HDF5 file, pairs of images and dots, or points or boxes, or images and masks"
 )
 WITH_OTHERS = (
     "train, valid and test CSVs",
@@ -66,12 +71,21 @@ def layout_of(path: Path, plan: SourcePlan) -> str:
         raise no_such_path(path)
     if path.is_file():
         return _layout_of_file(path, plan)
-    layout = _layout_of_folder(path, plan)
+    layout = _layout_of_folder(path, plan) if plan.labels == "auto" else _without_labels(path, plan)
     if beside and layout not in WITH_OTHERS:
         raise CorpuscleError(
             f"{path} is {layout}, {beside} belongs beside a train CSV; name that CSV instead of a folder"
         )
     return layout
+
+
+def _without_labels(path: Path, plan: SourcePlan) -> str:
+    """The layout of a folder whose labels do not matter: what tells more than the images is still looked at."""
+    try:
+        layout = _layout_of_folder(path, plan)
+    except CorpuscleError:
+        return "a folder of images"
+    return "a folder of images" if layout in ("one folder per class", "train, val and test folders") else layout
 
 
 def _layout_of_file(path: Path, plan: SourcePlan) -> str:
@@ -87,6 +101,8 @@ def _layout_of_file(path: Path, plan: SourcePlan) -> str:
         return "images and GeoJSON files of points"
     if suffix_of(path.name) == ".json":
         return "boxes in COCO" if is_coco(read_json(path)) else "a JSON file of points"
+    if is_slide(path, named=True):
+        return "whole slides"
     kind = "an image" if is_image(path.name) else f"a file of an unknown kind ({path.suffix or 'without a suffix'})"
     raise CorpuscleError(f"{path} is {kind}, expected {EXPECTED}; name the folder or save the table as CSV")
 
@@ -100,6 +116,8 @@ def _layout_of_folder(path: Path, plan: SourcePlan) -> str:
         if is_mask_sheet(parts_named["train"], plan):
             return "images and masks"
         return "a CSV of points" if is_points(parts_named["train"], plan) else "train, valid and test CSVs"
+    if plan.masks != "beside" and not inside.tables and has_slides(path):
+        return "whole slides"
     if has_masks(path, plan):
         return "images and masks"
     parts = [PARTS.get(name.lower()) for name in inside.folders]

@@ -6,10 +6,45 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import Settings
+
+
+class SlidePlan(Settings):
+    """How whole slides become tiles, and how a tile gets its label."""
+
+    mpp: float = Field(0.0, ge=0, le=20, description="microns a pixel of the tiles; 0 takes the slide's own pixels")
+    slide_mpp: float = Field(0.0, ge=0, le=20, description="microns a pixel of slides that do not state theirs")
+    tile: int = Field(256, ge=16, le=4096, description="side of a tile in pixels")
+    stride: int = Field(0, ge=0, description="pixels from one tile to the next; 0 is the side of a tile")
+    tissue: float = Field(0.5, ge=0, le=1, description="share of a tile that must be tissue; 0 looks for none")
+    annotations: Path | None = Field(
+        None, description="folder of .xml (ASAP), .geojson (QuPath) and _mask.tif; each beside its slide unless given"
+    )
+    layers: dict[str, str] = Field(
+        {},
+        description="layer of the annotations to class, to the name of normal (cut out of the others) or to ignore; if "
+        "empty those of Camelyon, and each other layer is a class",
+    )
+    normal: str = Field("normal", min_length=1, description="class of tiles on which nothing is annotated")
+    unannotated: Literal["unlabelled", "normal"] = Field(
+        "unlabelled", description="what a slide is that has neither an annotation nor a label of its own"
+    )
+    positive: float = Field(0.5, gt=0, le=1, description="annotated share from which on a tile is of that class")
+    negative: float = Field(0.0, ge=0, le=1, description="annotated share up to which it is normal; between, left out")
+    most: int = Field(0, ge=0, description="tiles of a slide, as many of each class as can be; 0 takes all")
+    bad: Literal["error", "skip"] = Field("error", description="what to do with a slide that cannot be used")
+
+    @model_validator(mode="after")
+    def _shares_in_order(self) -> SlidePlan:
+        if self.negative >= self.positive:
+            raise CorpuscleError(
+                f"slides.negative expects less than slides.positive ({self.positive:g}), got {self.negative:g}; "
+                "lower it"
+            )
+        return self
 
 
 class SourcePlan(Settings):
@@ -17,6 +52,11 @@ class SourcePlan(Settings):
 
     image_column: str = Field(
         "auto", description="column of the CSV with the image's path; auto: Path, image, file, id..."
+    )
+    labels: Literal["auto", "none"] = Field(
+        "auto",
+        description="none passes over whatever is said of the images, for learning without labels: a plain folder of "
+        "images will then do",
     )
     label_column: str = Field("auto", description="column with the class; auto: label, class, target, diagnosis...")
     group_column: str = Field("auto", description="column with the patient or slide; auto: group, patient...; or none")
@@ -53,6 +93,8 @@ class SourcePlan(Settings):
     legend: dict[str, str] = Field(
         {}, description="value in the masks to class, such as 128: cytoplasm or #fbbebe: neutrophil, or to ignore"
     )
+
+    slides: SlidePlan = Field(SlidePlan(), description="how whole slides become tiles")
 
     @field_validator("kinds", mode="before")
     @classmethod

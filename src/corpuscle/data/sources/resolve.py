@@ -13,6 +13,7 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.readers.image import IMAGE_SUFFIXES
 from corpuscle.data.sources.disk import listing
 
+TILE = r"(#\d+,\d+,\d+@\d+)$"  # of a slide, behind its file's name
 SUFFIX = rf"(?i)({'|'.join(sorted(suffix.replace('.', '[.]') for suffix in IMAGE_SUFFIXES))})$"
 
 
@@ -33,9 +34,13 @@ def resolve(names: pl.Series, base: Path, root: Path, image_suffix: str | None) 
         was passed over) and `choices` (the file names it could mean, where they are several).
     """
     given = names.rename("given").str.strip_chars().str.replace_all("\\", "/", literal=True)
-    asked = given.to_frame().select(
-        pl.col("given").str.extract(r"^(.*/)").fill_null("").alias("folder"),
-        pl.col("given").str.extract(r"([^/]*)$").alias("name"),
+    asked = (
+        given.str.replace(TILE, "")
+        .to_frame()
+        .select(
+            pl.col("given").str.extract(r"^(.*/)").fill_null("").alias("folder"),
+            pl.col("given").str.extract(r"([^/]*)$").alias("name"),
+        )
     )
     folders = asked["folder"].unique(maintain_order=True).to_list()
     files = _files(folders, base)
@@ -52,7 +57,8 @@ def resolve(names: pl.Series, base: Path, root: Path, image_suffix: str | None) 
         loose = _loose_matches(missing, files, image_suffix)
         found = found.select("place", "folder", "name", "file", "how", "masks", "choices").update(loose, on="place")
     prefix = pl.col("folder").replace_strict(folders, [_prefix(folder, base, root) for folder in folders])
-    return found.sort("place").select(image=prefix + pl.col("file"), how="how", masks="masks", choices="choices")
+    image = prefix + pl.col("file") + given.str.extract(TILE).fill_null("")
+    return found.sort("place").select(image=image, how="how", masks="masks", choices="choices")
 
 
 def _loose_matches(missing: pl.DataFrame, files: pl.DataFrame, image_suffix: str | None) -> pl.DataFrame:
