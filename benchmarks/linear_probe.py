@@ -71,7 +71,7 @@ def add_seconds(record: Record, what: dict[str, Any], plain: Side, done: list[di
         return [one["seconds"] for one in largest_first if one["title"].startswith(titles)]
 
     reading, epochs = sum(spent("looking for changed files", "reading images")), sum(spent("epoch "))
-    features, _of_validation = spent("features")  # the training part is the larger; plain's validation is not timed
+    features, *_of_others = spent("features")  # the training part is the largest; plain's validation is not timed
     probe, everything, slow = reading + features + epochs, spent("everything")[0], EPOCHS * plain.seconds()
     measured = f"an epoch {plain.seconds():.2f}, median of {len(plain.epochs) - 1}"
     record.add(**what, what=f"plain, {EPOCHS} epochs", seconds=slow, of_which=measured)

@@ -92,10 +92,19 @@ def section_of(field: FieldInfo) -> type[Settings] | None:
 def table(fields: dict[str, FieldInfo], prefix: str, defaults: dict[str, Any]) -> str:
     """A row a setting."""
     rows = [
-        (f"`{prefix}{name}`", shown(defaults[prefix + name]), allowed(field), str(field.description))
-        for name, field in fields.items()
+        (f"`{key}`", shown(defaults[key]), allowed(field), str(field.description))
+        for key, field in plain(fields, prefix)
     ]
     return as_table(("setting", "default", "values", "what it is"), rows)
+
+
+def plain(fields: dict[str, FieldInfo], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    """(dotted key, field) of each setting; those of a section within the section stand in its place."""
+    for name, field in fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from plain(field.annotation.model_fields, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
 
 
 def as_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpuscle.api import compare, evaluate, explain, inspect, predict, report, split, submit, train
-    from corpuscle.making import compose, cutouts, demo
+    from corpuscle.making import budget, compose, cutouts, demo
     from corpuscle.run import Run
 
 __all__ = [
     "Run",
+    "budget",
     "compare",
     "compose",
     "cutouts",
@@ -35,7 +36,7 @@ __all__ = [
     "submit",
     "train",
 ]
-MAKING = ("compose", "cutouts", "demo")
+MAKING = ("budget", "compose", "cutouts", "demo")
 
 
 importlib.import_module("corpuscle.report")  # the room takes this name when first imported: now,

@@ -81,7 +81,8 @@ def split(
     from corpuscle.data.inspection import contents
     from corpuscle.data.inspection import inspect as look
     from corpuscle.data.leaks import find_leaks, leak_message
-    from corpuscle.data.splits import divide_anew, split_table, write_split_csv, write_split_folder
+    from corpuscle.data.split_files import write_split_csv, write_split_folder
+    from corpuscle.data.splits import divide_anew, split_table
 
     settled, out = settled_from(Experiment(), settings, *LOOK, "seed"), Path(out)
     if settled.split.folds and how != "csv":
@@ -204,7 +205,7 @@ def predict(
 
     Args:
         run: the run folder.
-        images: files, folders, globs, or a CSV that names images.
+        images: files, folders, globs, or a CSV that names images; of whole slides a run that classifies takes tiles.
         out: a CSV or Parquet file to write, by its ending; nothing is written if None.
         points: a folder for the dots of a run that counts: `points.csv`, and a GeoJSON an image as QuPath opens it.
         masks: a folder for what a run that segments says: `masks/` as indexed PNGs, `instances/` with the number of the
@@ -236,6 +237,8 @@ def predict(
             "--recipe segment"
         )
     paths = list_images(named, settled.data)
+    if not net.gives_maps:
+        paths = _with_tiles(paths, Path(run), settings, progress)
     predicted = predictor.predict(
         paths, progress, None if masks is None else mask_writer(Path(masks), paths, predictor)
     )
@@ -346,6 +349,22 @@ def settled_from(base: Experiment, given: Values | None, *accepted: str) -> Expe
         known = ", ".join(f"{name}*" if name.endswith(".") else name for name in accepted)
         raise CorpuscleError(f"expected settings of {known} here, got {strange[0]}; it belongs to train: leave it out")
     return settled
+
+
+def _with_tiles(paths: list[Path], run: Path, given: Values | None, progress: Progress) -> list[Path]:
+    """The images, whole slides as the tiles that the run was trained on; slides that cannot be used are named."""
+    from corpuscle.data.readers.slides import is_slide
+    from corpuscle.data.sources import SourcePlan
+    from corpuscle.data.sources.slides import tiles_of_slides
+    from corpuscle.engine.rescore import experiment_of
+
+    if not any(map(is_slide, paths)):
+        return paths
+    trained = SourcePlan(slides=experiment_of(run).data.slides)
+    images, faults = tiles_of_slides(paths, settled_from(Experiment(data=trained), given, *USE).data.slides)
+    for fault in faults:
+        progress.say(f"passed over: {fault}")
+    return images
 
 
 def _predictor(run: Path, settled: Experiment, given: Values | None) -> Predictor:

@@ -1,4 +1,4 @@
-"""The verbs that make images, as functions: cells cut out, scenes composed, and the demo's drawn cells."""
+"""The verbs that make images or many runs, as functions: cut-outs, scenes, the demo's cells, label budgets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from corpuscle.api import PathLike, Values, settled_from, train
 from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.files import check_place
 from corpuscle.core.progress import SILENT, Progress
+from corpuscle.core.settings import resolve
 from corpuscle.engine.experiment import Experiment
 from corpuscle.run import Run
 
 if TYPE_CHECKING:
+    from corpuscle.engine.budget_table import Budget
     from corpuscle.engine.compose import Written
     from corpuscle.engine.cutouts import Cutouts
 
@@ -98,3 +101,46 @@ def demo(
     provide_cells(cells, per_class, 96, seed, progress)
     settings = {"data.group_from": r"_(?P<group>s\d+)_", "prepare.size": 64, "epochs": [12], "seed": seed}
     return train(cells, out=out, settings=settings, command=command, progress=progress)
+
+
+def budget(
+    path: PathLike,
+    out: PathLike,
+    *,
+    how: Values | None = None,
+    recipe: str = "default",
+    settings: Values | None = None,
+    command: str = "",
+    progress: Progress = SILENT,
+) -> Budget:
+    """Train with several budgets of labels from several starting points, and say what labels and pretraining are worth.
+
+    Args:
+        path: whatever a source understands, with a class for each image.
+        out: folder for the runs, the tables and the page; what is finished in it is not trained again.
+        how: values of `corpuscle.engine.budget_plan.BudgetPlan`, such as `{"starts": ["scratch", "runs/contrast"]}`.
+        recipe: of every cell.
+        settings: of every cell, by dotted key; what begins with the name of a recipe of `pretrain` is for that.
+        command: what was typed, for the record.
+        progress: shows how far it is.
+
+    Raises:
+        Stopped: a signal came; the same call goes on.
+        CorpuscleError: bad data, settings, starts or budgets, or no cell that could be trained.
+    """
+    from corpuscle.engine.budget import Asked, train_cells
+    from corpuscle.engine.budget_plan import BudgetPlan
+    from corpuscle.engine.budget_table import tabulate
+    from corpuscle.engine.train import Call
+    from corpuscle.recipes import compose as settled
+    from corpuscle.report.budget import write_budget_report
+
+    plan, _ = resolve(BudgetPlan(), {"flag": dict(how or {})})
+    folder = Path(out)
+    check_place(folder)
+    asked = Asked(
+        Path(path), folder, plan, recipe, dict(settings or {}), lambda name, values: settled(name, None, values)
+    )
+    found = tabulate(folder, train_cells(asked, Call({}, command, progress)), plan.reach)
+    write_budget_report(folder)
+    return found

@@ -12,6 +12,7 @@ from PIL import Image
 from corpuscle.core.records import Pixels
 from corpuscle.data.readers.image import FORMATS, IMAGE_SUFFIXES, UnreadableImage, decode, read_image, size_of
 from corpuscle.data.readers.read import content_digest, read_pixels
+from corpuscle.synth.tiff import write_tiled
 
 COLOUR_HWC = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
@@ -70,16 +71,20 @@ def test_every_format_tells_its_size_without_being_decoded(content, tmp_path, mo
     assert size_of(path) == (32, 24)
 
 
-@pytest.mark.parametrize("kind", [*FORMATS, "HDF5"])
+@pytest.mark.parametrize("kind", [*FORMATS, "HDF5", "slide"])
 def test_every_kind_is_read_by_one_door_and_known_by_its_bytes(kind, tmp_path):
     path = tmp_path / "x.h5"
     if kind == "HDF5":
         with h5py.File(path, "w") as file:
             file["x"] = np.stack([255 - COLOUR_HWC, COLOUR_HWC])
         path = tmp_path / "x.h5#1"
+    elif kind == "slide":
+        write_tiled(path, (24, 32), [COLOUR_HWC], side=32)
+        path = tmp_path / "x.h5#0,0,24@24"
     else:
         Image.fromarray(COLOUR_HWC).save(path, kind)
     pixels = read_pixels(path)
-    assert pixels.array_HWC.shape == (24, 32, 3) and pixels.array_HWC.flags.c_contiguous
+    assert pixels.array_HWC.shape == (24, 24 if kind == "slide" else 32, 3) and pixels.array_HWC.flags.c_contiguous
     np.testing.assert_array_equal(read_pixels(path).array_HWC, pixels.array_HWC)
-    assert content_digest(path) == content_digest(path) != content_digest(tmp_path / "x.h5#0")
+    other = tmp_path / ("x.h5#1,0,24@24" if kind == "slide" else "x.h5#0")
+    assert content_digest(path) == content_digest(path) != content_digest(other)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 
 import cv2
 import numpy as np
 import pytest
 import tomli_w
+from safetensors.torch import save_file
 
 from corpuscle.core.settings import flatten
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.run_folder import plain_settings
 from corpuscle.engine.train import Call, train
 from corpuscle.nets.card import load
-from corpuscle.nets.zoo import MAPPERS, check_plan
+from corpuscle.nets.zoo import MAPPERS, NetPlan, build, check_plan
 from corpuscle.recipes import RECIPES, compose
 from corpuscle.synth.folder import write_cells
 
@@ -63,6 +65,25 @@ def masks(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def masked_cells(cells):
+    """The drawn cells with a mask beside each."""
+    folder = cells.with_name("masked")
+    shutil.copytree(cells, folder)
+    mask = cv2.circle(np.zeros((32, 32), np.uint8), (16, 16), 10, 255, -1)
+    for path in sorted(folder.glob("*/*")):
+        cv2.imwrite(str(path.with_name(f"{path.stem}_mask.png")), mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """Weights for recipes that want an encoder that has learned something."""
+    path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
+    save_file(build(NetPlan(model="timm/test_resnet"), 2, 32).encoder.state_dict(), path)
+    return path
+
+
 @every_recipe
 def test_it_says_what_it_is_for(name):
     assert RECIPES[name].__doc__
@@ -93,26 +114,29 @@ def test_its_experiment_survives_toml(name):
 
 
 @every_recipe
-def test_it_trains_on_drawn_cells(name, cells, dots, masks, tmp_path):
+def test_it_trains_on_drawn_cells(name, cells, masked_cells, dots, masks, encoder, tmp_path):
     recipe = RECIPES[name]()
+    probes = [stage.train == "probe" for stage in recipe.stages]
     stages, maps = recipe.stages, recipe.net.model in MAPPERS
     flags = {
         **({"net.widths": (4, 6)} if maps else {"net.model": "timm/test_resnet"}),
-        "net.weights": "none",
+        "net.weights": str(encoder) if any(probes) else "none",
         "prepare.size": 32,
         "data.group_from": None,
-        "epochs": [1] * len(stages),
+        "epochs": [0 if probe else 1 for probe in probes],
         "score.resamples": 100,
         "device.name": "cpu",
     }
     experiment, origins = compose(name, flags=flags)
-    data = {"classify": cells, "count": dots, "segment": masks}[experiment.task]
+    plain = masked_cells if experiment.steps.apply_mask else cells
+    of_task = {"classify": plain, "contrast": cells, "count": dots, "reconstruct": cells, "segment": masks}
+    data = of_task[experiment.task]
     run = train(data, experiment, tmp_path / "run", Call(origins))
     metrics = json.loads((run / "metrics.json").read_text())
     assert (metrics["task"], set(metrics["parts"])) == (experiment.task, {"val", "test"})
     counts = maps and experiment.task == "count"
     assert (run / "points.csv").is_file() == (run / "heatmaps" / "index.json").is_file() == counts
-    assert (run / "examples" / "index.json").is_file() == (experiment.task == "segment")
+    assert (run / "examples" / "index.json").is_file() == (experiment.task in ("reconstruct", "segment"))
     assert len(list((run / "improved").glob("epoch-*"))) == min(1, experiment.fit.keep_improved)
     rows = (run / "log.csv").read_text().splitlines()
     assert [row.split(",")[2] for row in rows[1:]] == [stage.train for stage in stages]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import h5py
@@ -19,15 +20,27 @@ from corpuscle.data.readers.read import exists, read_pixels
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.sources.layouts import LAYOUTS
 from corpuscle.data.table import COLUMNS
+from corpuscle.synth.tiff import pyramid_of, write_pyramid
 
 ROWS = "image,label\n" + "".join(f"{label}/{n}.png,{label}\n" for label in "ba" for n in (10, 9))
 IMAGES = [f"{label}/{n}.png" for label in "ab" for n in (9, 10)]
+
+
+def slide(shade: int) -> bytes:
+    """A pyramid of two levels, stained all over."""
+    array_HWC = np.full((300, 600, 3), (180 + shade, 90, 150), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        write_pyramid(Path(folder) / "a.tiff", *pyramid_of(array_HWC, 2))
+        return (Path(folder) / "a.tiff").read_bytes()
+
+
 EXAMPLES = {
     "one folder per class": dict.fromkeys(IMAGES, ""),
     "train, val and test folders": {f"{part}/{name}": "" for part in ("train", "val", "test") for name in IMAGES},
     "one CSV": {"x/all.csv": ROWS} | {f"x/{name}": "" for name in IMAGES},
     "train, valid and test CSVs": {"train.csv": ROWS, "test.csv": "image\nc.png\n", "c.png": ""}
     | dict.fromkeys(IMAGES, ""),
+    "whole slides": {f"{label}/{n}.tiff": slide(n) for label in "ab" for n in (9, 10)},
 }
 
 
@@ -123,7 +136,7 @@ def written(root: Path, content: dict[str, str | bytes]) -> Path:
 
 
 def test_every_layout_has_an_example():
-    assert set(EXAMPLES) | set(COUNTED) | {"images and masks"} == set(LAYOUTS), (
+    assert set(EXAMPLES) | set(COUNTED) | {"images and masks", "a folder of images"} == set(LAYOUTS), (
         "add an example of it so that its contract is tested"
     )
 
@@ -165,7 +178,7 @@ def test_every_layout_names_images_that_exist_and_opens_none(path, monkeypatch):
     monkeypatch.setattr("PIL.Image.open", None)
     monkeypatch.setattr("corpuscle.data.readers.image.decode", None)
     table = scan(path)
-    assert all(table.path_of(image).is_file() for image in table.frame["image"])
+    assert all(exists(table.path_of(image)) for image in table.frame["image"])
 
 
 def test_every_layout_refuses_a_single_class_by_name(path, tmp_path):
@@ -298,3 +311,29 @@ def test_every_kind_of_masks_decodes_masks_and_no_image(folder, monkeypatch):
     decoded.clear()
     scan(folder, SourcePlan(legend={"0": "background", "9": "a", "10": "b"}))
     assert decoded == []
+
+
+# --------------------------------------------------------------------------------------------------- without labels
+
+EVERY = {
+    **EXAMPLES,
+    **{f"{name}, counted": files for name, (_, files) in COUNTED.items()},
+    **{f"masks, {name}": files for name, files in SEGMENTED.items()},
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_layout_gives_the_same_images_and_parts_without_their_labels(name, tmp_path):
+    root = written(tmp_path, EVERY[name])
+    root = root / "x" / "all.csv" if name == "one CSV" else root
+    known, table = scan(root), scan(root, SourcePlan(labels="none")).without_labels()
+    assert table.frame.schema == COLUMNS and table.classes == ("image",)
+    assert set(table.frame["image"]) == set(known.frame["image"])
+    assert table.frame["label"].unique().to_list() == ["image"]
+    held = {"val", "test"}
+    parts = (
+        dict(one.frame.filter(pl.col("split").is_in(held)).select("image", "split").iter_rows())
+        for one in (known, table)
+    )
+    before, after = parts
+    assert before.items() <= after.items() and "unlabelled" not in set(table.frame["split"])

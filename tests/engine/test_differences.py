@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -175,3 +176,24 @@ def test_segmenters_of_other_classes_or_masks_and_runs_of_other_tasks_are_refuse
     ):
         with pytest.raises(CorpuscleError, match=message):
             differences({"a": one, "b": other}, "test")
+
+
+# --- what was learned without labels
+
+
+@pytest.mark.parametrize(("good", "bad"), [("ssim", "mae"), ("retrieval", "loss")])
+def test_nets_that_learned_without_labels_are_compared_image_by_image(good, bad, tmp_path):
+    rng = np.random.default_rng(0)
+    runs = {}
+    for name, shift in (("a", 0.1), ("b", 0.0)):
+        values = rng.random(40) / 10
+        table = {good: 0.5 + shift + values, bad: 0.5 - shift + values}
+        columns = {"image": [f"{n}.png" for n in range(40)], "split": ["test"] * 40, "group": [None] * 40}
+        (tmp_path / name).mkdir()
+        pl.DataFrame(columns | table, schema_overrides={"group": pl.String}).write_csv(
+            tmp_path / name / "predictions.csv"
+        )
+        runs[name] = tmp_path / name
+    found = {one.name: one.score for one in differences(runs, "test")}
+    assert found[good].low > 0 and found[good].value == pytest.approx(0.1, abs=0.02)
+    assert found[bad].high < 0 and found[bad].direction == "min"

@@ -66,3 +66,16 @@ def test_two_processes_agree_and_a_stop_between_changes_nothing(launch, words, b
     assert "going on from epoch" in error
     assert digest(tmp_path / "run") == digest(both)
     assert log(tmp_path / "run") == log(both)
+
+
+def test_two_processes_fit_a_probe_as_one_does(launch, command, cells, finished, digest, tmp_path):
+    stages = json.dumps([{"train": "probe", "views": 2}])
+    for name, start in (("one", []), ("two", TWO)):
+        more = ("--weights", str(finished), "--set", f"stages={stages}", "--set", "cache.keep=false")
+        code, _, error = ended(launch(start + command(cells, tmp_path / name, *more)))
+        assert code == 0, error
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    one, two = (log(tmp_path / name)[0] for name in ("one", "two"))
+    assert float(one.pop("train_loss")) == pytest.approx(float(two.pop("train_loss")), rel=1e-5)
+    assert float(one.pop("val_loss")) == pytest.approx(float(two.pop("val_loss")), rel=1e-5)
+    assert one == two

@@ -55,6 +55,16 @@ def unbroken(fit, tmp_path_factory):
     return run
 
 
+def anew(fit):
+    """Two stages whose features are computed each time, so that each start asks as often whether to stop."""
+    return {"stages": fit.two_stages, "cache__keep": False}
+
+
+def test_features_that_were_kept_give_the_same_weights(fit, digest, unbroken, tmp_path):
+    first, again = (fit(tmp_path / name, stages=fit.two_stages) for name in ("first", "again"))
+    assert digest(first) == digest(again) == digest(unbroken(**anew(fit)))
+
+
 @pytest.mark.parametrize("where", PLACES)
 def test_stopped_anywhere_it_goes_on_to_the_same_weights(fit, digest, unbroken, tmp_path, where):
     question, place = PLACES[where]
@@ -66,18 +76,18 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(fit, digest, unbroken, 
         return 2 if asked == question else 0
 
     with pytest.raises(Stopped) as stopped:
-        fit(tmp_path / "run", Call({}, stopping=stopping), stages=fit.two_stages)
+        fit(tmp_path / "run", Call({}, stopping=stopping), **anew(fit))
     assert stopped.value.signal == 2
     assert load_state(tmp_path / "run" / CHECKPOINT).state.place == place
     assert not (tmp_path / "run" / METRICS).exists()
-    fit(tmp_path / "run", stages=fit.two_stages)
-    assert digest(tmp_path / "run") == digest(unbroken(stages=fit.two_stages))
+    fit(tmp_path / "run", **anew(fit))
+    assert digest(tmp_path / "run") == digest(unbroken(**anew(fit)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_stopped_after_each_step_it_goes_on_to_the_same_weights(fit, digest, unbroken, tmp_path, variant):
-    settings = {"stages": fit.two_stages} | VARIANTS[variant]
+    settings = anew(fit) | VARIANTS[variant]
     whole = unbroken(**settings)
     head = [4, 4, 4, 5, 6, 4] if settings["stages"] is fit.two_stages else []  # three questions about features each
     assert fit.with_stops(tmp_path / "run", [*head, *[1] * 9], **settings) == len(head) + 9
@@ -122,10 +132,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(fit, diges
 
 def test_a_stop_while_features_are_computed_loses_nothing(fit, digest, unbroken, tmp_path):
     with pytest.raises(Stopped):
-        fit(tmp_path / "run", Call({}, stopping=lambda: 15), stages=fit.two_stages)
+        fit(tmp_path / "run", Call({}, stopping=lambda: 15), **anew(fit))
     assert not (tmp_path / "run" / CHECKPOINT).exists()
-    fit(tmp_path / "run", stages=fit.two_stages)
-    assert digest(tmp_path / "run") == digest(unbroken(stages=fit.two_stages))
+    fit(tmp_path / "run", **anew(fit))
+    assert digest(tmp_path / "run") == digest(unbroken(**anew(fit)))
 
 
 def test_a_damaged_checkpoint_is_named_and_kept(fit, tmp_path):

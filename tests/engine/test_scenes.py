@@ -140,6 +140,7 @@ def test_judging_such_a_run_again_says_that_its_scenes_are_composed_anew(run):
     ("settings", "told"),
     [
         ({"compose.scenes": [0, 4, 4]}, "compose.scenes expects scenes to train on, got [0, 4, 4]; pass"),
+        ({"split.budget": 0.5}, "split.budget and split.per_class expect images that have labels, scenes are composed"),
         ({"augment.crop": 128}, "compose.size expects at least augment.crop (128), got 96; pass --set augment.crop=0"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_mask_head_draws_its_logits_out_to_the_size_of_the_image(stride):
         assert head(features_NCHW).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("name", [name for name in HEADS if name != "mask"])
+@pytest.mark.parametrize("name", [name for name in HEADS if name not in ("mask", "image")])
 def test_a_head_computes_in_fp32_under_autocast(name):
     head = HEADS[name](NetPlan(), 7, 3, 1).eval()
     features_NC = torch.randn(4, 7, *(5, 6) * (name == "density")).bfloat16()
@@ -56,3 +56,12 @@ def test_a_head_computes_in_fp32_under_autocast(name):
         outputs_NK = head(features_NC)
     assert outputs_NK.dtype == torch.float32
     assert torch.equal(outputs_NK, head(features_NC.float()))
+
+
+@pytest.mark.parametrize(("stride", "features"), [(2, 40), (16, 512), (32, 2048)])
+def test_an_image_head_doubles_the_maps_until_they_are_as_large_as_the_image(stride, features):
+    head = HEADS["image"](NetPlan(head="image", pool="none"), features, 3, stride).eval()
+    assert head(torch.randn(2, features, 2, 3)).shape == (2, 3, 2 * stride, 3 * stride)
+    widths = [layer.out_channels for layer in head if isinstance(layer, nn.Conv2d)]
+    assert len(widths) == stride.bit_length() and widths[-1] == 3
+    assert max(widths[:-1]) <= 256 and min(widths[:-1]) >= 32 and widths[:-1] == sorted(widths[:-1], reverse=True)

@@ -21,7 +21,7 @@ def test_its_maps_are_a_sixteenth_of_any_image(size, side):
         assert Localiser().eval().maps(torch.zeros(1, 3, *size)).shape == (1, 512, *side)
 
 
-@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("pool", [pool for pool in POOLS if pool != "none"])
 def test_its_features_are_its_pooled_maps_and_dropout_follows(pool):
     net = build(NetPlan(model="localiser", pool=pool, dropout=0.5), 4, 64).eval()
     image_NCHW = torch.randn(2, 3, 64, 64)

@@ -49,7 +49,7 @@ def test_a_timm_encoder_pools_its_maps_as_told_under_the_same_names(model, pool)
         maps_NChw = timm_encoder.maps(encoder.eval(), image_NCHW, pool)
         assert maps_NChw is not None and maps_NChw.shape[2:] == (2, 2)
         assert torch.equal(timm_encoder.features(encoder, maps_NChw, pool), encoder(image_NCHW))
-        assert encoder(image_NCHW).shape == (2, num_features)
+        assert encoder(image_NCHW).shape == (2, num_features, *[2, 2] * (pool == "none"))
     assert list(encoder.state_dict()) == list(timm_encoder.build(model, 64).state_dict())
 
 

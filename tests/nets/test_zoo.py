@@ -108,3 +108,32 @@ def test_a_unet_has_the_widths_and_the_stride_of_its_plan():
     net = build(NetPlan(model="unet", head="density", widths=(8, 12), stride=1), num_outputs=3, size=32)
     assert (net.num_features, net.encoder.stride, net.encoder.multiple) == (8, 1, 2)
     assert net(torch.zeros(1, 3, 32, 48)).shape == (1, 3, 32, 48)
+
+
+@pytest.mark.parametrize("model", ["resnet18", "resnet50", "localiser", "timm/test_resnet", "timm/convnext_atto"])
+def test_an_image_head_gives_an_image_of_the_size_of_what_it_saw_and_leaves_the_encoders_names(model):
+    net = build(NetPlan(model=model, head="image", pool="none"), 3, 64).eval()
+    with torch.no_grad():
+        assert net(torch.rand(2, 3, 64, 64)).shape == (2, 3, 64, 64)
+        side = net.multiple
+        assert net(torch.rand(1, 3, 3 * side, side)).shape == (1, 3, 3 * side, side)
+    assert not net.gives_maps
+    classifier = build(NetPlan(model=model), 5, 64)
+    assert net.encoder.state_dict().keys() == classifier.encoder.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("plan", "came"),
+    [
+        ({"head": "image"}, "got head image with pool avg;"),
+        ({"pool": "none"}, "got head linear with pool none;"),
+    ],
+)
+def test_an_image_head_and_unpooled_maps_need_each_other(plan, came):
+    with pytest.raises(CorpuscleError, match=rf"net\.pool=none expect each other and one encoder, {came} leave both"):
+        check_plan(NetPlan(**plan))
+
+
+def test_an_encoder_without_maps_makes_no_image():
+    with pytest.raises(CorpuscleError, match=r"^net\.pool=none expects an encoder that ends in maps .*, timm/vit_tiny"):
+        build(NetPlan(model="timm/vit_tiny_patch16_224", head="image", pool="none"), 3, 224)

@@ -15,6 +15,7 @@ VERBS = (
     "predict",
     "explain",
     "compare",
+    "budget",
     "submit",
     "cutouts",
     "compose",

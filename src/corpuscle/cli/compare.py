@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-SHOWN = ("accuracy", "balanced_accuracy", "mae", "rmse", "r", "r2", "kappa", "dot_f1")
+SHOWN = ("accuracy", "balanced_accuracy", "mae", "rmse", "r", "r2", "kappa", "dot_f1", "ssim", "retrieval")
 
 
 def compare(

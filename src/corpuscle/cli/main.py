@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from corpuscle.cli import (
+    budget,
     compare,
     compose,
     cutouts,
@@ -45,6 +46,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "predict": predict.predict,
     "explain": explain.explain,
     "compare": compare.compare,
+    "budget": budget.budget,
     "submit": submit.submit,
     "cutouts": cutouts.cutouts,
     "compose": compose.compose,

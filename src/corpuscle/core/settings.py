@@ -88,6 +88,17 @@ def resolve(base: S, layers: Mapping[str, Mapping[str, Any]], base_name: str = "
     return validated(type(base), values), origin
 
 
+def origin_of(key: str, origins: Mapping[str, str]) -> str:
+    """Where a value came from: by its own key, or by that of the word it was read from.
+
+    >>> origin_of("net.joined.0.run", {"net.joined": "flag"})
+    'flag'
+    """
+    while key not in origins and "." in key:
+        key = key.rpartition(".")[0]
+    return origins.get(key, "default")
+
+
 def validated(model: type[S], values: Mapping[str, Any]) -> S:
     """Build settings from plain values, with errors a person can read.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,12 +27,14 @@ class Batch:
         colour_N34: colour change, scale and normalisation of each image in one matrix.
         target: what the net should say, N first; see `Targets`.
         place_N: places of the images in the table.
+        beside_NC: what frozen encoders say of the images; None where the net joins none.
     """
 
     stored_NHWC: Tensor
     colour_N34: Tensor
     target: Tensor
     place_N: Tensor
+    beside_NC: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.place_N)
@@ -52,6 +54,11 @@ class Batch:
         return [Batch(*pieces) for pieces in zip(*(t.tensor_split(count) for t in self._tensors()), strict=True)]
 
     @property
+    def beside(self) -> tuple[Tensor, ...]:
+        """What the net is given behind the images: nothing, or what frozen encoders say of them."""
+        return () if self.beside_NC is None else (self.beside_NC,)
+
+    @property
     def image_NCHW(self) -> Tensor:
         """What the net sees: float32, normalised, channels last in memory. Features are passed as they are."""
         if self.stored_NHWC.ndim == 2:
@@ -62,8 +69,8 @@ class Batch:
         image_NPC = torch.baddbmm(offset_N1C, flat_NPC, self.colour_N34[:, :, :3].transpose(1, 2))
         return image_NPC.view(count, height, width, channels).permute(0, 3, 1, 2)
 
-    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.stored_NHWC, self.colour_N34, self.target, self.place_N
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.stored_NHWC, self.colour_N34, self.target, self.place_N, *self.beside
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Images(Dataset[Batch]):
         augment: what is varied; None gives every image as it is.
         seed: of the variation.
         multiple: the net takes sides that are multiples of it; beyond a canvas lies its mirror image.
+        views: pictures of each image in a batch, each varied anew: the first ones of all images, then the second ones.
     """
 
     canvases: Canvases
@@ -86,16 +94,19 @@ class Images(Dataset[Batch]):
     augment: AugmentPlan | None = None
     seed: int = 0
     multiple: int = 1
+    views: int = 1
 
     def __getitem__(self, key: tuple[int, Sequence[int]]) -> Batch:
         epoch, places = key
+        places = [*places] * self.views
         full = float(np.iinfo(self.canvases.dtype).max)
         stored_NHWC: np.ndarray | None = None
         colour_N34 = np.empty((len(places), 3, 4), np.float32)
         warps = []
         for row, place in enumerate(places):
             canvas_HWC = self.canvases[place]
-            drawn, colour_34 = self._draw(canvas_HWC.shape[:2], epoch, int(place))
+            view = row * self.views // len(places)
+            drawn, colour_34 = self._draw(canvas_HWC.shape[:2], epoch, int(place), view)
             if stored_NHWC is None:
                 stored_NHWC = np.empty((len(places), *drawn.out_HW, 3), canvas_HWC.dtype)
             if drawn.matrix_23 is IDENTITY_23 and drawn.out_HW == canvas_HWC.shape[:2]:
@@ -108,14 +119,14 @@ class Images(Dataset[Batch]):
         target = self.targets.batch(places, warps)
         return Batch(torch.from_numpy(stored_NHWC), torch.from_numpy(colour_N34), target, place_N)
 
-    def _draw(self, canvas_HW: tuple[int, int], epoch: int, place: int) -> tuple[Warp, np.ndarray]:
-        """How an image is varied in an epoch: its warp and its colour_34."""
+    def _draw(self, canvas_HW: tuple[int, int], epoch: int, place: int, view: int) -> tuple[Warp, np.ndarray]:
+        """How a view of an image is varied in an epoch: its warp and its colour_34."""
         plan = self.augment if self.augment is not None else NO_AUGMENT
         side = (plan.crop, plan.crop) if plan.crop else canvas_HW
         out_HW = (side[0] + -side[0] % self.multiple, side[1] + -side[1] % self.multiple)
         if plan == NO_AUGMENT:
             return Warp(IDENTITY_23, canvas_HW, out_HW), IDENTITY_34
-        rng = generator_for(self.seed, "augment", epoch, place)
+        rng = generator_for(self.seed, "augment", epoch, place, *([view] if self.views > 1 else []))
         matrix_23 = draw_warp(plan, canvas_HW, rng)
         return Warp(matrix_23, canvas_HW, out_HW), draw_colour(plan, rng)
 
@@ -140,6 +151,24 @@ class Features(Dataset[Batch]):
         features_NC = self.features_VNC[epoch % len(self.features_VNC)][rows]
         place_N = torch.from_numpy(np.array(places, dtype=np.int64))
         return Batch(features_NC, torch.zeros(len(rows), 3, 4), self.targets.batch(places, ()), place_N)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What frozen encoders say of the images, to travel beside them.
+
+    Attributes:
+        features_VNC: V views of N images; epoch e sees view e modulo V.
+        row_of: place in the table to row of the features.
+    """
+
+    features_VNC: Tensor
+    row_of: dict[int, int]
+
+    def laid_by(self, batch: Batch, epoch: int) -> Batch:
+        """A batch of images with its beside_NC."""
+        rows = [self.row_of[place] for place in batch.place_N.tolist()]
+        return replace(batch, beside_NC=self.features_VNC[epoch % len(self.features_VNC)][rows])
 
 
 @dataclass(frozen=True)
@@ -192,6 +221,7 @@ class Loader:
     order: Order
     workers: int = 0
     pin: bool = False
+    beside: Beside | None = None
 
     def __len__(self) -> int:
         return len(self.order)
@@ -200,7 +230,7 @@ class Loader:
         """The batches of one epoch; the same for any number of workers, and for any start."""
         keys = [(epoch, batch) for batch in self.order.batches(epoch)[start:]]
         workers = self.workers if isinstance(self.dataset, Images) else 0
-        yield from DataLoader(
+        batches = DataLoader(
             self.dataset,
             sampler=keys,
             batch_size=None,
@@ -209,6 +239,8 @@ class Loader:
             worker_init_fn=_one_thread if workers else None,
             generator=torch.Generator(),  # else it would draw from the process's own
         )
+        for batch in batches:
+            yield batch if self.beside is None else self.beside.laid_by(batch, epoch)
 
 
 def _one_thread(worker: int) -> None:

@@ -18,7 +18,7 @@ from corpuscle.core.files import digest_of
 from corpuscle.core.legend import Colour, Legend
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.cache import Filling, Look, digests_of, in_threads, kept
-from corpuscle.data.prepare import PreparePlan
+from corpuscle.data.prepare import PreparePlan, onto_canvas
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage, header_of
 from corpuscle.data.table import Table
 
@@ -135,13 +135,18 @@ def word_of(value: int | Colour) -> str:
 
 
 def prepare_mask(mask_HW: np.ndarray, plan: PreparePlan) -> np.ndarray:
-    """Bring a mask to the size of its image's canvas: of each square of pixels the class of its middle one.
+    """Bring a mask to its image's canvas, in the same way: each pixel has the class at its middle.
 
     Raises:
-        CorpuscleError: a canvas that is padded, cropped or stretched, as masks do not follow it.
+        CorpuscleError: the surround of the image is cut off, which does not show in its mask.
     """
     if plan.fit != "keep":
-        raise CorpuscleError(f"masks expect canvases of the images' own size, got prepare.fit={plan.fit}; pass keep")
+        if plan.trim_border:
+            raise CorpuscleError(
+                "masks expect images that keep their surround, got prepare.trim_border=true; "
+                "pass --set prepare.trim_border=false"
+            )
+        return onto_canvas(mask_HW, plan, nearest=True)
     if plan.shrink <= 1:
         return mask_HW
     y_H, x_W = (
@@ -221,7 +226,7 @@ def survey_masks(
         filling = Filling(
             key=_key(paths, sizes, table.legend, read, preparation, progress),
             looks=looks,
-            need=partial(_bytes_of, sizes, preparation.shrink),
+            need=partial(_bytes_of, sizes, preparation),
             schema=SCHEMA,
             channels=(),
         )
@@ -249,8 +254,10 @@ def _key(
     return digest_of("\n".join([*settings, json.dumps(sizes), *masks]).encode())
 
 
-def _bytes_of(sizes: Sequence[tuple[int | None, int | None]], shrink: int) -> int:
-    factor = max(shrink, 1)
+def _bytes_of(sizes: Sequence[tuple[int | None, int | None]], preparation: PreparePlan) -> int:
+    if preparation.fit != "keep":
+        return len(sizes) * preparation.size**2
+    factor = max(preparation.shrink, 1)
     return sum(-(-(height or 0) // factor) * -(-(width or 0) // factor) for height, width in sizes)
 
 

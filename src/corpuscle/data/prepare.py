@@ -40,25 +40,36 @@ def prepare(array_HWC: np.ndarray, plan: PreparePlan) -> np.ndarray:
         canvas_SSC of the same type; S is `plan.size`. Shrinking averages over areas, so no detail aliases. With
         fit=keep, canvas_HWC of the picture's own size divided by `plan.shrink`.
     """
-    import cv2
-
     if plan.fit == "keep":
         return shrunk(array_HWC, plan.shrink)
     if plan.trim_border:
         array_HWC = without_border(array_HWC)
+    return onto_canvas(array_HWC, plan)
+
+
+def onto_canvas(array: np.ndarray, plan: PreparePlan, nearest: bool = False) -> np.ndarray:
+    """Crop, scale and pad one image, or its mask in the same way.
+
+    Args:
+        array: HWC or HW, without a surround.
+        plan: with its size chosen; fit is not keep.
+        nearest: give each pixel the value at its middle, as numbers of classes need it, instead of a mean.
+    """
+    import cv2
+
     if plan.centre_crop < 1.0:
-        array_HWC = _centre(array_HWC, *(max(1, round(side * plan.centre_crop)) for side in array_HWC.shape[:2]))
-    height, width = array_HWC.shape[:2]
+        array = _centre(array, *(max(1, round(side * plan.centre_crop)) for side in array.shape[:2]))
+    height, width = array.shape[:2]
     if plan.fit == "crop":
-        array_HWC = _centre(array_HWC, min(height, width), min(height, width))
+        array = _centre(array, min(height, width), min(height, width))
     if plan.fit == "pad":
         scale = plan.size / max(height, width)
         inner_HW = max(1, round(height * scale)), max(1, round(width * scale))
     else:
         inner_HW = plan.size, plan.size
-    shrinks = inner_HW[0] * inner_HW[1] < array_HWC.shape[0] * array_HWC.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    canvas = cv2.resize(np.ascontiguousarray(array_HWC), inner_HW[::-1], interpolation=method)
+    shrinks = inner_HW[0] * inner_HW[1] < array.shape[0] * array.shape[1]
+    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    canvas = cv2.resize(np.ascontiguousarray(array), inner_HW[::-1], interpolation=method)
     top, left = (plan.size - inner_HW[0]) // 2, (plan.size - inner_HW[1]) // 2
     bottom, right = plan.size - inner_HW[0] - top, plan.size - inner_HW[1] - left
     if top or left or bottom or right:

@@ -17,6 +17,7 @@ COLUMNS = {
     "source": pl.String,
     "row": pl.Int64,
 }
+ANYTHING = "image"  # the one class of images that are learned from without labels
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Table:
             `counts` (how many objects of each class, in the order of `classes`; null where unlabelled);
             a table of masks also has
             `mask` (path of the mask, as that of the image; null where unlabelled) and, once the masks have been read,
-            `pixels` (of each class, in the order of `classes`).
+            `pixels` (of each class, in the order of `classes`); after steps on the table it has
+            `step`, `of`, `donor` and `copy`, see `steps.stepped`.
         root: folder that the paths start from.
         classes: names of the classes, or of the kinds that are counted, in order; the place of a name is its number.
             Of masks those of the legend, the background first; `label` may then be the class of the whole image.
@@ -68,6 +70,11 @@ class Table:
         return "mask" in self.frame.columns
 
     @property
+    def stepped(self) -> bool:
+        """Whether steps have been taken on it, so that rows may be left out, or made of others."""
+        return "step" in self.frame.columns
+
+    @property
     def known(self) -> pl.Series:
         """Which rows have a label, counts or a mask."""
         return self.frame["counts" if self.counted else "mask" if self.segmented else "label"].is_not_null()
@@ -95,6 +102,15 @@ class Table:
         unlabelled = pl.when(pl.col("label").is_null()).then(pl.lit("unlabelled")).otherwise("split").alias("split")
         classes = in_order(self.frame["label"].drop_nulls().unique().to_list())
         return replace(self, frame=self.frame.select(kept).with_columns(unlabelled), classes=classes, legend=None)
+
+    def without_labels(self) -> Table:
+        """The same images, all of one class, whatever is known of them; what was unlabelled may be learned from."""
+        given = self.frame["split"].is_in(["train", "val", "test"]).any()
+        learned = pl.lit("train" if given else None, pl.String)
+        split = pl.when(pl.col("split") == "unlabelled").then(learned).otherwise("split").alias("split")
+        frame = self.frame.drop("counts", "mask", "pixels", strict=False)
+        frame = frame.with_columns(split, label=pl.lit(ANYTHING))
+        return Table(frame, self.root, (ANYTHING,), self.layout, self.notes)
 
     def part(self, split: str | None) -> Table:
         """The rows of one split, `None` for those without one; the classes stay."""

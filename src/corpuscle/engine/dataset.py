@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.legend import as_plain
 from corpuscle.core.progress import Progress
 from corpuscle.data.audit import Audit, audit, check_faults
+from corpuscle.data.budget import within_budget
 from corpuscle.data.cache import Canvases, survey
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.inspection import describe
@@ -23,10 +24,12 @@ from corpuscle.data.masks import Masks, survey_masks
 from corpuscle.data.points import near_neighbours
 from corpuscle.data.sources import scan
 from corpuscle.data.splits import PARTS, split_table
+from corpuscle.data.steps import MADE, made_counts, without_made
 from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.plan import choose_epochs, choose_epochs_of_crops, choose_shrink, choose_size
 from corpuscle.engine.scenes import scenes_of
+from corpuscle.engine.steps import check_steps, refuse_steps, take_steps
 from corpuscle.synth.bank import is_bank
 from corpuscle.tasks.classify import class_numbers
 from corpuscle.tasks.task import Task
@@ -91,21 +94,24 @@ class Ready:
             frame = frame.drop("label").with_columns(numbers)
         if table.segmented:
             frame = frame.with_columns(table.frame["mask"])
+        if table.stepped:
+            frame = frame.with_columns(table.frame[name] for name in MADE)
         found = self.seen.select("content", "height", "width", "mode", "fault")
         return pl.concat([frame, found], how="horizontal").write_csv()
 
     def fingerprint(self) -> dict[str, Any]:
         """The content of fingerprint.json, but for the normalisation."""
-        frame = self.table.frame
+        frame, made = self.table.frame, made_counts(self.table)
         modes = self.seen["mode"].drop_nulls().value_counts(sort=True)
         labelled = self.table.with_frame(frame.filter(self.findings.sound & frame["split"].is_in(PARTS)))
         return {
             "layout": self.table.layout,
             "root": str(self.table.root.resolve()),
             "notes": list(self.table.notes),
-            "images": len(frame),
+            "images": len(without_made(self.table)),
             "task": self.experiment.task,
-            **holdings(labelled),
+            **holdings(without_made(labelled)),
+            **({"made": made} if made else {}),
             **({"legend": as_plain(self.table.legend)} if self.table.legend else {}),
             "groups": frame["group"].drop_nulls().n_unique(),
             "group_by": self.experiment.data.group_from or self.experiment.data.group_column,
@@ -125,9 +131,11 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     """
     if task.learns_masks and is_bank(path):
         return ready_scenes(path, experiment, progress)
-    table = as_task(scan(path, experiment.data), task)
+    scanned = scan(path, experiment.data)
+    table = as_task(scanned, task)
     progress.say(describe(table))
     task.check(table)
+    check_steps(experiment, table, scanned)
     experiment, size_why = with_size(table, experiment, progress)
     looked = survey(table, experiment.read, experiment.prepare, experiment.cache.keep, progress)
     seen, masks = looked.frame, None
@@ -144,24 +152,26 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
         progress.say(f"sets of images with identical pixels: {len(findings.copies)}")
     for images in findings.disagreeing:
         progress.say(f"identical pixels, different labels: {', '.join(images)}")
-    counts = dict(divided.frame["split"].value_counts().rows())
-    progress.say("images: " + ", ".join(f"{part} {counts[part]}" for part in PARTS if part in counts))
-    num_train = counts["train"]
-    experiment, epochs_why = with_epochs(experiment, num_train)
     why = {
         "size": size_why,
-        "epochs": epochs_why,
         **({"crop": crop_why} if experiment.prepare.fit == "keep" or table.counted else {}),
     }
-    return Ready(divided, seen, looked.canvases, findings, experiment, why, masks)
+    data = Ready(divided, seen, looked.canvases, findings, experiment, why, masks)
+    data = take_steps(data, scanned, progress)
+    counts = dict(data.table.frame["split"].value_counts().rows())
+    progress.say("images: " + ", ".join(f"{part} {counts[part]}" for part in PARTS if part in counts))
+    experiment, epochs_why = with_epochs(experiment, counts["train"])
+    return replace(data, experiment=experiment, why=why | {"epochs": epochs_why})
 
 
 def as_task(table: Table, task: Task) -> Table:
-    """The table as a task learns from it: without its masks where it wants the labels.
+    """The table as a task learns from it: without labels, or without its masks where it wants the labels.
 
     Raises:
         CorpuscleError: there are masks alone.
     """
+    if not task.learns_labels:
+        return table.without_labels()
     if not table.segmented or task.learns_masks:
         return table
     if table.frame["label"].null_count() == len(table.frame):
@@ -178,6 +188,12 @@ def ready_scenes(path: Path, experiment: Experiment, progress: Progress) -> Read
         raise CorpuscleError(
             f"compose.scenes expects scenes to train on, got {list(plan.scenes)}; "
             "pass --set compose.scenes=[2000,200,200], say"
+        )
+    refuse_steps(experiment)
+    if experiment.split.budget != 1 or experiment.split.per_class:
+        raise CorpuscleError(
+            "split.budget and split.per_class expect images that have labels, scenes are composed with theirs; "
+            "pass fewer with --set compose.scenes=[200,200,200], say"
         )
     if crop and plan.size < crop:
         raise CorpuscleError(
@@ -205,7 +221,13 @@ def with_masks(
         seen: what a survey found of the images.
         experiment: with the shrinkage chosen.
         progress: shows how far it is.
+
+    Raises:
+        CorpuscleError: canvases that are padded, cropped or stretched; what is said of one would not fit its image.
     """
+    if experiment.prepare.fit != "keep":
+        fit = experiment.prepare.fit
+        raise CorpuscleError(f"masks expect canvases of the images' own size, got prepare.fit={fit}; pass keep")
     found = survey_masks(table, seen, experiment.read, experiment.prepare, experiment.cache.keep, progress)
     assert found.masks is not None
     masked = table.with_frame(table.frame.with_columns(found.frame["pixels"]))
@@ -224,6 +246,7 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
     leaks = find_leaks(parted, {image: digest for image, digest in content.items() if digest is not None})
     if leaks and not experiment.guard.allow_leaks:
         raise CorpuscleError(leak_message(leaks))
+    parted = within_budget(parted, experiment.split, experiment.seed, together=findings.copies)
     number = table.frame.with_row_index("place").filter(findings.sound)["place"].to_list()
     split: list[str | None] = [None] * len(table.frame)
     for place, part in zip(number, parted.frame["split"], strict=True):
@@ -233,14 +256,20 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
 
 def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str]:
     """The experiment with the epochs of every stage chosen, and the reason."""
-    if all(stage.epochs for stage in experiment.stages):
+    stages = [stage for stage in experiment.stages if stage.train != "probe"]
+    if not stages:
+        return experiment, "a probe is fitted in one go"
+    if all(stage.epochs for stage in stages):
         return experiment, "as set"
     if experiment.prepare.fit == "keep":
         epochs, why = choose_epochs_of_crops(num_train, experiment.fit.batch_size)
     else:
         epochs, why = choose_epochs(num_train)
-    stages = [stage if stage.epochs else stage.model_copy(update={"epochs": epochs}) for stage in experiment.stages]
-    return experiment.model_copy(update={"stages": tuple(stages)}), why
+    chosen = [
+        stage if stage.epochs or stage.train == "probe" else stage.model_copy(update={"epochs": epochs})
+        for stage in experiment.stages
+    ]
+    return experiment.model_copy(update={"stages": tuple(chosen)}), why
 
 
 def with_size(table: Table, experiment: Experiment, progress: Progress) -> tuple[Experiment, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from corpuscle.core.records import Score
 from corpuscle.engine import run_folder
 from corpuscle.metrics.areas import Areas
 from corpuscle.metrics.compare import paired_count_difference, paired_difference
+from corpuscle.metrics.means import PAIRED, REMADE, MeanMetric, score_means
 from corpuscle.metrics.segmentation import paired_mask_difference
 
 
@@ -79,12 +81,28 @@ def _of_masks(a: str, b: str, both: pl.DataFrame, classes: list[str]) -> list[tu
     return [(name, paired_mask_difference(name, one, other, group_N)) for name in ("mean_dice", "mean_iou")]
 
 
+def _of_means(
+    metrics: Mapping[str, MeanMetric], a: str, b: str, both: pl.DataFrame, classes: list[str]
+) -> list[tuple[str, Score]]:
+    value_NC = np.column_stack([both[name] - both[f"{name} of b"] for name in metrics])
+    kinds = {name: metric.difference for name, metric in metrics.items()}
+    return list(score_means(value_NC, both["group"].to_list(), kinds).items())
+
+
 SCORES: dict[str, Callable[[str, str, pl.DataFrame, list[str]], list[tuple[str, Score]]]] = {
     "classify": _of_classes,
     "count": _of_counts,
     "segment": _of_masks,
+    "contrast": partial(_of_means, PAIRED),
+    "reconstruct": partial(_of_means, REMADE),
 }
-PREFIX = {"segment": "both_", "classify": "p_", "count": "count_"}  # of the columns that name a class or a kind
+PREFIX = {
+    "segment": "both_",
+    "classify": "p_",
+    "count": "count_",
+    "contrast": "retrieval",
+    "reconstruct": "ssim",
+}  # of the columns that name a class or a kind, and of those that no other task has
 
 
 def _task_of(table: pl.DataFrame) -> str:

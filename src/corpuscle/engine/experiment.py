@@ -12,13 +12,14 @@ from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan
 from corpuscle.data.splits import SplitPlan
+from corpuscle.data.steps import StepsPlan
 from corpuscle.data.transforms import AugmentPlan
 from corpuscle.engine.device import DevicePlan
 from corpuscle.engine.optim import OptimPlan
 from corpuscle.engine.schedule import FitPlan, Stage
 from corpuscle.nets.zoo import NetPlan
 from corpuscle.synth.plan_compose import ComposePlan
-from corpuscle.tasks.zoo import CountPlan, SegmentPlan
+from corpuscle.tasks.zoo import ContrastPlan, CountPlan, ReconstructPlan, SegmentPlan
 
 
 class CachePlan(Settings):
@@ -39,12 +40,15 @@ class ScorePlan(Settings):
 class Experiment(Settings):
     """Everything a training run was asked to do."""
 
-    task: Literal["classify", "count", "segment"] = Field("classify", description="what is learned")
+    task: Literal["classify", "contrast", "count", "reconstruct", "segment"] = Field(
+        "classify", description="what is learned"
+    )
     seed: int = Field(0, ge=0, description="of every random choice: split, weights, order, augmentation")
     data: SourcePlan = Field(SourcePlan(), description="how the data set is laid out")
     read: ReadPlan = Field(ReadPlan(), description="limits of the reader")
     guard: GuardPlan = Field(GuardPlan(), description="what is accepted of the data")
     split: SplitPlan = Field(SplitPlan(), description="parts, where the data set has none of its own")
+    steps: StepsPlan = Field(StepsPlan(), description="what is done to the training part once it is divided")
     prepare: PreparePlan = Field(PreparePlan(), description="from an image to the net's canvas")
     augment: AugmentPlan = Field(AugmentPlan(), description="what is varied in training")
     cache: CachePlan = Field(CachePlan(), description="where prepared images are kept")
@@ -54,6 +58,10 @@ class Experiment(Settings):
     fit: FitPlan = Field(FitPlan(), description="how the net is fitted")
     count: CountPlan = Field(CountPlan(), description="how objects are counted, with task=count")
     segment: SegmentPlan = Field(SegmentPlan(), description="how pixels are classified, with task=segment")
+    reconstruct: ReconstructPlan = Field(
+        ReconstructPlan(), description="how images are made again, with task=reconstruct"
+    )
+    contrast: ContrastPlan = Field(ContrastPlan(), description="how views are told apart, with task=contrast")
     compose: ComposePlan = Field(ComposePlan(), description="how scenes are composed, where the data are cut-outs")
     device: DevicePlan = Field(DevicePlan(), description="what computes")
     score: ScorePlan = Field(ScorePlan(), description="how final scores are computed")

@@ -104,13 +104,19 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
     rate = learning_rate(stage, (state.place.epoch + 1) * len(work.train) - 1, len(work.train))
     epoch = Epoch(len(state.history) + 1, state.place.stage + 1, stage.train, rate, machine.world)
     row = epoch_row(epoch, work.task, total(machine.gathered(state.running)), validated)
-    watched = row.get(work.task.watch.column)
-    improved = watched is not None and work.task.watch.better(watched, state.best)
-    if improved:
-        state.best = watched
-    if improved or plan.keep == "last" or validated is None:
+    row = judged(row, work.task, state)
+    if row["best"] or plan.keep == "last" or validated is None:
         whole = work.whole.state_dict() | {work.prefix + name: value for name, value in kept.items()}
         copied(state.best_weights, whole)
+    return row
+
+
+def judged(row: dict[str, Any], task: Task, state: State) -> dict[str, Any]:
+    """The row with whether it is the best so far, which the state then remembers."""
+    watched = row.get(task.watch.column)
+    improved = watched is not None and task.watch.better(watched, state.best)
+    if improved:
+        state.best = watched
     return row | {"best": improved}
 
 
@@ -180,14 +186,18 @@ class Learned:
 def gradients(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, machine: Machine) -> Learned:
     """Gather the gradients of a batch, piece by piece; processes share theirs with the last piece."""
     outputs: list[torch.Tensor] = []
+    truths: list[torch.Tensor] = []
+    size = work.train.order.batch_size * work.task.views
     loss_sum, fault = 0.0, ""
     pieces = batch.pieces(plan.accumulate)
     for piece in pieces:
         with contextlib.nullcontext() if piece is pieces[-1] else machine.apart(shared):
+            image_NCHW = piece.image_NCHW
             with machine.autocast():
-                output = shared(piece.image_NCHW)
-            loss = work.task.loss(output, piece.target)
-            share = len(piece) * machine.world / work.train.order.batch_size
+                output = shared(image_NCHW, *piece.beside)
+            truths.append(image_NCHW if work.task.learns_images else piece.target)
+            loss = work.task.loss(output, truths[-1])
+            share = len(piece) * machine.world / size
             work.scaler.scale(loss * share).backward()
         value = loss.item()
         if not math.isfinite(value):
@@ -198,7 +208,7 @@ def gradients(work: Work, shared: nn.Module, batch: Batch, plan: FitPlan, machin
     norm = torch.nn.utils.clip_grad_norm_(work.net.parameters(), plan.clip_norm or math.inf).item()
     if not math.isfinite(norm) and not work.scaler.is_enabled():  # with fp16 the scaler skips the step by itself
         fault = fault or f"gradient, got a length of {norm} on {work.names_of(batch)}"
-    sums = work.task.sums(torch.cat(outputs), batch.target)
+    sums = work.task.sums(torch.cat(outputs), torch.cat(truths))
     return Learned({"loss": loss_sum, **sums}, fault)
 
 
@@ -215,8 +225,10 @@ def validate(net: nn.Module, loader: Loader, task: Task, machine: Machine) -> Su
     with torch.inference_mode():
         for batch in loader.epoch(0):
             batch = batch.to(machine.device)
+            image_NCHW = batch.image_NCHW
             with machine.autocast():
-                output = net(batch.image_NCHW)
-            loss = task.loss(output, batch.target).item() * len(batch)
-            add_to(sums, {"loss": loss, **task.sums(output, batch.target)})
+                output = net(image_NCHW, *batch.beside)
+            truth = image_NCHW if task.learns_images else batch.target
+            loss = task.loss(output, truth).item() * len(batch)
+            add_to(sums, {"loss": loss, **task.sums(output, truth)})
     return total(machine.gathered(sums))

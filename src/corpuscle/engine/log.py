@@ -43,14 +43,14 @@ class Epoch:
         number: counted from 1 over all stages.
         stage: its number, from 1.
         train: what learned in it.
-        learning_rate: of its last step.
+        learning_rate: of its last step; None where there are no steps.
         processes: that shared its work.
     """
 
     number: int
     stage: int
     train: str
-    learning_rate: float
+    learning_rate: float | None
     processes: int
 
 

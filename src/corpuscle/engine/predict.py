@@ -17,7 +17,7 @@ from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import validated
 from corpuscle.data.cache import SCHEMA, Canvases, content_of, survey_few
 from corpuscle.data.geojson import write_points_geojson
-from corpuscle.data.loader import Images, Loader, Order
+from corpuscle.data.loader import Features, Images, Loader, Order
 from corpuscle.data.masks import Masks
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
@@ -25,13 +25,15 @@ from corpuscle.data.readers.windows import ArrayWindows, open_windows
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Numbers
 from corpuscle.engine.device import DevicePlan, Machine, choose_machine
+from corpuscle.engine.features import Passing
+from corpuscle.engine.joining import beside_of, joined_features
 from corpuscle.engine.maps import Eye, Looked, dots_table
 from corpuscle.engine.stitch import Scale
 from corpuscle.metrics.overlap import overlap_of
 from corpuscle.nets.card import Card, load
 from corpuscle.nets.net import Net
 from corpuscle.tasks.task import Held, Task
-from corpuscle.tasks.zoo import build_task
+from corpuscle.tasks.zoo import Choices, build_task
 
 AT_ONCE = 32
 OTHER_SIZE = 0.1  # a side may differ by this share from those whose count was learned
@@ -65,12 +67,20 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A net with its card, ready for images. Arithmetic is fp32, so that every machine gives the same numbers."""
+    """A net with its card, ready for images. Arithmetic is fp32, so that every machine gives the same numbers.
+
+    Attributes:
+        net, card, machine, task: of the run.
+        passing: where the encoder is frozen, how its features are kept; None where the whole net is passed each time.
+        beside: how those of the frozen encoders that the net joins are kept; None where they are passed each time.
+    """
 
     net: Net
     card: Card
     machine: Machine
     task: Task
+    passing: Passing | None = None
+    beside: Passing | None = None
 
     @classmethod
     def of(cls, run: Path, device: str = "auto") -> Predictor:
@@ -82,7 +92,8 @@ class Predictor:
         machine = choose_machine(DevicePlan(name=device, workers=0))
         loaded = load(run, machine.device)
         net = loaded.net.to(memory_format=torch.channels_last)
-        return cls(net, loaded.card, machine, build_task(loaded.card.task))
+        task = build_task(loaded.card.task, Choices(mean=loaded.card.mean, std=loaded.card.std))
+        return cls(net, loaded.card, machine, task)
 
     def held(
         self,
@@ -142,7 +153,7 @@ class Predictor:
         assert seen.canvases is not None
         frame = self._of_known_size(seen.frame) if self.task.counts_whole_images else seen.frame
         sound = frame["fault"].is_null().to_numpy()
-        said_NK = np.full((len(paths), len(self.card.classes)), np.nan)
+        said_NK = np.full((len(paths), self.width), np.nan)
         said_NK[sound] = self._numbers(seen.canvases, np.flatnonzero(sound))
         return Predicted(self._told(paths, said_NK, frame), said_NK, frame)
 
@@ -190,8 +201,11 @@ class Predictor:
 
     @property
     def width(self) -> int:
-        """Numbers that are said of an image: one a class, or pixels and then objects of each."""
-        return len(self.card.classes) * (2 if self.net.gives_masks else 1)
+        """Numbers that are said of an image: one a class, pixels and then objects of each, an error and a likeness, or
+        features."""
+        if self.task.views > 1:
+            return self.net.num_features
+        return len(self.card.classes) * (2 if self.net.gives_masks or self.task.learns_images else 1)
 
     @property
     def tolerance(self) -> float:
@@ -208,16 +222,29 @@ class Predictor:
     def _numbers(self, canvases: Canvases, places: np.ndarray, progress: Progress = SILENT) -> np.ndarray:
         """said_NK of images of one size, in the order of the places; views are averaged."""
         nothing = Numbers(np.full(int(max(places, default=-1)) + 1, -1))
-        images = Images(canvases, nothing, np.array(self.card.mean), np.array(self.card.std))
-        loader = Loader(images, Order(places, AT_ONCE), self.machine.workers, pin=self.machine.device.type == "cuda")
+        images = Images(
+            canvases, nothing, np.array(self.card.mean), np.array(self.card.std), multiple=self.net.multiple
+        )
+        dataset: Images | Features = images
+        see = self.net.encoder if self.task.views > 1 else self.net
+        beside = None
+        if self.passing is not None and self.card.views == 1 and len(places):
+            dataset, see = joined_features(self.net, images, places, self.passing.exact), self.net.head
+        elif self.beside is not None and self.card.views == 1 and len(places):
+            beside = beside_of(self.net, images, places, self.beside)
+        pin = self.machine.device.type == "cuda"
+        loader = Loader(dataset, Order(places, AT_ONCE), self.machine.workers, pin, beside)
         self.net.eval()
         said = []
         with torch.inference_mode():
             for batch in progress.track(loader.epoch(0), "predicting", len(places), per_item=AT_ONCE):
-                image_NCHW = batch.to(self.machine.device).image_NCHW
-                views = [self.task.decode(self.net(view)) for view in dihedral(image_NCHW, self.card.views)]
+                batch = batch.to(self.machine.device)
+                views = [
+                    self.task.decode(see(view, *batch.beside), view)
+                    for view in dihedral(batch.image_NCHW, self.card.views)
+                ]
                 said.append(np.mean(views, axis=0))
-        return np.concatenate(said) if said else np.zeros((0, len(self.card.classes)))
+        return np.concatenate(said) if said else np.zeros((0, self.width))
 
     def _told(self, paths: Sequence[Path], said_NK: np.ndarray, seen: pl.DataFrame) -> pl.DataFrame:
         sound = np.flatnonzero(seen["fault"].is_null().to_numpy())
@@ -231,6 +258,8 @@ class Predictor:
 
 def dihedral(image_NCHW: torch.Tensor, views: int) -> list[torch.Tensor]:
     """The first of the eight mirrored and quarter-turned views of a square image; the first is the image itself."""
+    if views == 1:
+        return [image_NCHW]
     mirrored = [image_NCHW, image_NCHW.flip(3), image_NCHW.flip(2), image_NCHW.flip(2, 3)]
     turned = [view.transpose(2, 3) for view in mirrored]
     return (mirrored + turned)[:views]

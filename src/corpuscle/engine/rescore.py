@@ -164,8 +164,13 @@ def rescore(
     Raises:
         CorpuscleError: unreadable images beyond what is accepted, or a folder that cannot be written.
     """
-    _check_out(out)
     card = predictor.card
+    if predictor.task.views > 1:
+        raise CorpuscleError(
+            f"evaluate expects a run that says something of each image, {run} learned without labels which views are "
+            "of one image; judge a classifier that starts from it: corpuscle train DATA --weights RUN"
+        )
+    _check_out(out)
     task = build_task(card.task, Choices(experiment.count, experiment.segment))
     overlaps: dict[int, Overlap] = {}
     show = _judging(table, predictor, overlaps) if task.learns_masks else None

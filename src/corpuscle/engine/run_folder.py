@@ -16,13 +16,13 @@ import tomli_w
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import disk_errors, write_json, write_text
-from corpuscle.core.settings import flatten, read_toml
+from corpuscle.core.settings import flatten, origin_of, read_toml
 from corpuscle.engine.experiment import Experiment
 
 EXPERIMENT, CARD, WEIGHTS = "experiment.toml", "card.json", "weights.safetensors"
 FINGERPRINT, PLAN, SAMPLES, LOG = "fingerprint.json", "plan.json", "samples.csv", "log.csv"
 METRICS, PREDICTIONS, ENVIRONMENT = "metrics.json", "predictions.csv", "environment.json"
-POINTS, HEATMAPS, EXAMPLES = "points.csv", "heatmaps", "examples"
+POINTS, HEATMAPS, EXAMPLES, MADE = "points.csv", "heatmaps", "examples", "made"
 CHECKPOINT, IMPROVED = "checkpoints/last.safetensors", "improved"
 
 
@@ -136,7 +136,7 @@ def write_log(out: Path, history: list[dict[str, Any]]) -> None:
 def write_plan(out: Path, experiment: Experiment, origins: Mapping[str, str], derived: Mapping[str, Any]) -> None:
     """Each setting with where it came from, and each derived value with its reason."""
     values = dict(flatten(experiment.model_dump(mode="json")))
-    settings = {key: {"value": value, "from": origins.get(key, "default")} for key, value in values.items()}
+    settings = {key: {"value": value, "from": origin_of(key, origins)} for key, value in values.items()}
     write_json(out / PLAN, {"settings": settings, "derived": derived})
 
 

@@ -13,11 +13,16 @@ from corpuscle.core.settings import Settings
 class Stage(Settings):
     """A stretch of training in which the same parameters learn."""
 
-    train: Literal["all", "head"] = Field(
-        "all", description="what learns: every parameter, or the head on a frozen encoder"
+    train: Literal["all", "head", "probe"] = Field(
+        "all",
+        description="what learns: every parameter, the head on a frozen encoder, or the same head fitted in one go "
+        "(logistic regression; with net.head neighbours the training images are remembered)",
     )
     epochs: int = Field(
-        0, ge=0, le=100_000, description="passes over the training part; 0 chooses by the number of images"
+        0,
+        ge=0,
+        le=100_000,
+        description="passes over the training part; 0 chooses by the number of images; a probe has none",
     )
     learning_rate: float = Field(0.002, gt=0.0, le=100.0, description="highest learning rate of the stage")
     schedule: Literal["cosine", "constant", "table"] = Field("cosine", description="course of the learning rate")
@@ -30,7 +35,11 @@ class Stage(Settings):
         description="with schedule 'table': pairs of an epoch (from 1) and the learning rate from then on",
     )
     views: int = Field(
-        4, ge=1, le=64, description="with train 'head': augmented views whose features are computed once"
+        4,
+        ge=1,
+        le=64,
+        description="with train 'head': augmented views whose features are computed once; with 'probe': the image as "
+        "it is and augmented views of it, fitted together; with 'all' and net.joined: the same views, in turn",
     )
 
     @field_validator("table")

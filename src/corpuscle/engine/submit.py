@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from corpuscle.core.errors import DataFault
+from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.files import write_text
 from corpuscle.core.progress import Progress
 from corpuscle.data.readers.hdf5 import is_hdf5
@@ -34,6 +34,11 @@ def submit(predictor: Predictor, test_csv: Path, plan: SourcePlan, out: Path, pr
         DataFault: images that are missing or cannot be read, all at once; a submission has no gaps.
         CorpuscleError: the CSV has no column of images, or the place cannot be written.
     """
+    if not predictor.task.learns_labels:
+        raise CorpuscleError(
+            f"submit expects a run that names images or counts in them, this one is of the task "
+            f"{predictor.card.task}, which learned without labels; name another run"
+        )
     if is_hdf5(test_csv.name):
         return _counts_of_hdf5(predictor, test_csv, plan, out, progress)
     sheet = read_sheet(test_csv, plan, needs_label=False)

@@ -17,7 +17,7 @@ from corpuscle.core.files import write_json
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
-from corpuscle.data.fingerprint import Normalisation, measure_normalisation, sizes
+from corpuscle.data.fingerprint import Normalisation, measure_normalisation
 from corpuscle.data.loader import Batch, Features, Images, Loader, Order
 from corpuscle.data.targets import Targets
 from corpuscle.engine import run_folder
@@ -28,19 +28,24 @@ from corpuscle.engine.environment import describe
 from corpuscle.engine.evaluate import write_scores
 from corpuscle.engine.examples import Examples
 from corpuscle.engine.experiment import Experiment
+from corpuscle.engine.features import Passing
 from corpuscle.engine.fit import Work, fit_stage
 from corpuscle.engine.heatmaps import Heatmaps
 from corpuscle.engine.improved import keep_improved
+from corpuscle.engine.joining import beside_of, build_joined, joined_features, settle_joined, with_joined
+from corpuscle.engine.label_free import check_label_free, even, held_pairs, keep_remade
 from corpuscle.engine.optim import build_optimizer
+from corpuscle.engine.passport import card_of
 from corpuscle.engine.plan import Derived, derive
 from corpuscle.engine.predict import Predictor
-from corpuscle.engine.probe import frozen_features
+from corpuscle.engine.probing import Probe, check_probe, fit_probe, passing_alone, views_of, with_memory
 from corpuscle.engine.schedule import Stage
+from corpuscle.engine.steps import write_made
 from corpuscle.engine.stopping import listening
 from corpuscle.nets.card import Card, save
 from corpuscle.nets.net import Net
 from corpuscle.nets.weights import load_weights
-from corpuscle.nets.zoo import build, check_plan
+from corpuscle.nets.zoo import check_plan
 from corpuscle.tasks.classify import class_numbers
 from corpuscle.tasks.task import Judging, Task
 from corpuscle.tasks.zoo import Choices, build_task
@@ -48,6 +53,7 @@ from corpuscle.tasks.zoo import Choices, build_task
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+AS_STORED = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # values from 0 to 1 as they are
 SAID = (
     "prepare.size",
     "prepare.shrink",
@@ -92,6 +98,9 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
         CorpuscleError: bad settings or data, a full disk, a loss that is not finite.
     """
     check_plan(experiment.net)
+    check_label_free(experiment, task_of(experiment))
+    check_probe(experiment)
+    experiment = with_joined(experiment, task_of(experiment))
     machine = choose_machine(experiment.device)
     call = call if machine.first else replace(call, progress=SILENT)
     with processes(machine), run_folder.only_writer(out, machine.first):
@@ -127,9 +136,11 @@ class Training:
     @classmethod
     def of(cls, out: Path, data: Ready, machine: Machine, call: Call) -> Training:
         """Build the net, from nothing or from starting weights, and settle what the settings left open."""
+        data = with_memory(data)
         experiment = data.experiment
         torch.manual_seed(seed_for(experiment.seed, "weights"))
-        net = build(experiment.net, task_of(experiment).num_outputs(data.table.classes), experiment.prepare.size)
+        num_outputs = task_of(experiment).num_outputs(data.table.classes)
+        net = build_joined(experiment.net, num_outputs, experiment.prepare.size, call.progress)
         published = None
         if experiment.net.weights != "none":
             loaded = load_weights(net, experiment.net.weights)
@@ -141,6 +152,11 @@ class Training:
         measured = measure_normalisation(data.canvases, places, experiment.seed)
         derived = derive(experiment, data.why, machine, len(places), data.held_K(places), measured, published)
         return cls(out, data, machine, call, net, derived)
+
+    @cached_property
+    def learner(self) -> Net:
+        """The part of the net that learns."""
+        return self.net.learner()
 
     @cached_property
     def targets(self) -> Targets:
@@ -158,8 +174,11 @@ class Training:
         if resumed:
             say(f"going on from epoch {len(self.state.history) + 1}, step {self.state.place.step + 1}")
         with listening(self.call.progress) as came:
+            passing = self._passing(lambda: came() or self.call.stopping())
+            train, normal = self.data.places("train"), self.derived.normalisation
+            settle_joined(self.net, normal, self._images(varied=False), train, passing)
             for stage in stages[self.state.place.stage :]:
-                self._stage(stage, resumed, lambda: came() or self.call.stopping())
+                self._stage(stage, resumed, passing.stopping)
                 resumed = None
         if self.machine.first:
             self._finish()
@@ -172,13 +191,25 @@ class Training:
             return None
         loaded = load_state(path)
         self.state = loaded.state
-        self.net.load_state_dict(loaded.net)
+        self.learner.load_state_dict(loaded.net)
         if not self.machine.first:
             self.state.running = {}  # the first process goes on with the sums of all
         return loaded
 
     def _stage(self, stage: Stage, resumed: Loaded | None, stopping: Callable[[], int]) -> None:
         """One stage, from where the state stands, and the step to the next."""
+        if stage.train == "probe":
+            self._probe(stage, stopping)
+        else:
+            self._steps(stage, resumed, stopping)
+        self.learner.load_state_dict(self.state.best_weights)
+        self.state.average = {}
+        self.state.at(stage=self.state.place.stage + 1, epoch=0, step=0)
+        self._save()
+        if signal := max(self.machine.gathered(stopping())):
+            raise Stopped(signal)
+
+    def _steps(self, stage: Stage, resumed: Loaded | None, stopping: Callable[[], int]) -> None:
         work = self._work(stage, stopping)
         if resumed:
             now = work.net.state_dict()
@@ -186,22 +217,27 @@ class Training:
             restore_optimizer(work.optimizer, resumed.optim)
             work.scaler.load_state_dict(resumed.scaler or work.scaler.state_dict())
         fit_stage(work, stage, self.data.experiment.fit, self.data.experiment.seed, self.state, self.machine)
-        self.net.load_state_dict(self.state.best_weights)
-        self.state.average = {}
-        self.state.at(stage=self.state.place.stage + 1, epoch=0, step=0)
-        self._save()
-        if signal := max(self.machine.gathered(stopping())):
-            raise Stopped(signal)
+
+    def _probe(self, stage: Stage, stopping: Callable[[], int]) -> None:
+        experiment, how = self.data.experiment, self._passing(stopping).exact
+        plain, varied, places = self._images(varied=False), self._images(varied=True), self.data.places("train")
+        train = views_of(self.net, plain, varied, places, how, stage.views)
+        held = self.data.places("val")
+        val = joined_features(self.net, plain, held, how) if len(held) else None
+        weight_K = self.derived.weight_K
+        probe = Probe(self.learner, self._task(), train, val, self.data.table, weight_K, experiment.seed, how)
+        fit_probe(probe, experiment.fit.keep, self.state)
+        self._log()
 
     def _work(self, stage: Stage, stopping: Callable[[], int]) -> Work:
         machine, head_only = self.machine, stage.train == "head"
         self.net.encoder.requires_grad_(not head_only)
-        module = self.net.head if head_only else self.net
+        module = self.net.head if head_only else self.learner
         optimizer = build_optimizer(self.data.experiment.optim, module)
         scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
         return Work(
             net=module,
-            whole=self.net,
+            whole=self.learner,
             prefix="head." if head_only else "",
             task=self._task(),
             train=self._loader("train", stage, stopping),
@@ -221,7 +257,7 @@ class Training:
         self.state.seconds += now - self.clock
         self.clock = now
         if self.machine.first:
-            save_state(self.out / run_folder.CHECKPOINT, self.state, self.net, optimizer, scaler)
+            save_state(self.out / run_folder.CHECKPOINT, self.state, self.learner, optimizer, scaler)
 
     def _log(self) -> None:
         if not self.machine.first:
@@ -239,34 +275,43 @@ class Training:
         weight_K = None
         if self.data.experiment.fit.balance == "weights" and self.derived.weight_K is not None:
             weight_K = torch.tensor(self.derived.weight_K, dtype=torch.float32)
-        return task_of(self.data.experiment, weight_K)
+        return task_of(self.data.experiment, weight_K, self.derived.normalisation)
 
     def _images(self, varied: bool) -> Images:
         experiment, normal = self.data.experiment, self.derived.normalisation
         mean_3, std_3 = np.array(normal.mean), np.array(normal.std)
-        augment = experiment.augment if varied else None
+        views = self._task().views
+        augment = experiment.augment if varied or views > 1 else None
         multiple = self.net.multiple
-        return Images(self.data.canvases, self.targets, mean_3, std_3, augment, experiment.seed, multiple)
+        return Images(self.data.canvases, self.targets, mean_3, std_3, augment, experiment.seed, multiple, views)
 
     def _loader(self, part: str, stage: Stage, stopping: Callable[[], int]) -> Loader:
         """Batches of a part for a stage: of images, or of features where the encoder is frozen."""
         machine, places, learns = self.machine, self.data.places(part), part == "train"
         images = self._images(varied=learns)
         dataset: Images | Features = images
+        beside = None
+        views = stage.views if learns else 1
         if stage.train == "head":
-            views = stage.views if learns else 1
-            dataset = frozen_features(self.net, images, places, views, machine, self.call.progress, stopping)
+            dataset = joined_features(self.net, images, places, self._passing(stopping), views)
+        else:
+            beside = beside_of(self.net, images, places, self._passing(stopping), views)
         pin = machine.device.type == "cuda"
         if not learns:
             at_once = max(self.derived.batch_size, 32) if self.data.experiment.prepare.fit != "keep" else 1
-            order = Order(places[machine.rank :: machine.world], at_once)
-            return Loader(dataset, order, machine.workers, pin)
+            places = places[machine.rank :: machine.world]
+            if images.views > 1:
+                at_once = even(len(places), self.derived.batch_size)
+            return Loader(dataset, Order(places, at_once), machine.workers, pin, beside)
         weight_N = None
         if self.data.experiment.fit.balance == "sampling" and self.derived.weight_K is not None:
             weight_N = self.derived.weight_K[class_numbers(self.data.table)[places]]
         seed = self.data.experiment.seed
         order = Order(places, self.derived.batch_size, seed, weight_N, machine.rank, machine.world)
-        return Loader(dataset, order, machine.workers, pin)
+        return Loader(dataset, order, machine.workers, pin, beside)
+
+    def _passing(self, stopping: Callable[[], int]) -> Passing:
+        return Passing(self.machine, self.data.experiment.cache.keep, self.call.progress, stopping)
 
     def _names(self, batch: Batch) -> str:
         images = self.data.table.frame["image"]
@@ -280,13 +325,16 @@ class Training:
         found = self.data.fingerprint() | {"mean": list(normal.mean), "std": list(normal.std)}
         write_json(self.out / run_folder.FINGERPRINT, found)
         run_folder.write_plan(self.out, experiment, self.call.origins, self.derived.reasons)
+        write_made(self.out / run_folder.MADE, self.data.table, self.data.canvases)
         write_json(self.out / run_folder.ENVIRONMENT, describe(self.machine, self.call.command, experiment.seed))
 
     def _finish(self) -> None:
         """Judge the best weights on the parts that were held out, and write all that use needs."""
         experiment, task = self.data.experiment, self._task()
         data, progress = self.data, self.call.progress
-        predictor = Predictor(self.net, self._card(task.calibrate(None)), self.machine, task)
+        kept = self._passing(lambda: 0)
+        passing = passing_alone(experiment.stages, kept)
+        predictor = Predictor(self.net, self._card(task.calibrate(None)), self.machine, task, passing, kept.alone)
         pictures: Heatmaps | Examples = Heatmaps(self.out / run_folder.HEATMAPS, data.table, experiment.prepare.shrink)
         if data.masks is not None:
             folder = self.out / run_folder.EXAMPLES
@@ -294,8 +342,15 @@ class Training:
         parts = {}
         for part in ("val", "test"):
             places = data.places(part)
+            if task.views > 1:
+                images, at_once = self._images(varied=True), self.derived.batch_size
+                parts[part] = held_pairs(predictor, data.table, images, places, at_once, progress)
+                continue
             parts[part] = predictor.held(data.table, data.canvases, places, data.masks, progress, pictures.of(places))
         pictures.close()
+        if task.learns_images:
+            places = data.places("test") if len(data.places("test")) else data.places("val")
+            keep_remade(self.out / run_folder.EXAMPLES, predictor, data.table, self._images(varied=False), places)
         calibration = task.calibrate(parts["val"] if len(parts["val"].table) else None)
         card = save(self.out, self.net, self._card(calibration))
         environment = run_folder.read_json(self.out / run_folder.ENVIRONMENT)
@@ -308,28 +363,20 @@ class Training:
         shutil.rmtree((self.out / run_folder.CHECKPOINT).parent, ignore_errors=True)  # nobody goes on from the end
 
     def _card(self, calibration: Mapping[str, Any]) -> Card:
-        experiment, normal = self.data.experiment, self.derived.normalisation
-        return Card(
-            task=experiment.task,
-            classes=self.data.table.classes,
-            net=experiment.net,
-            num_outputs=self._task().num_outputs(self.data.table.classes),
-            size=experiment.prepare.size,
-            prepare=experiment.prepare.model_dump(mode="json"),
-            read=experiment.read.model_dump(mode="json"),
-            mean=normal.mean,
-            std=normal.std,
-            views=experiment.score.views,
-            calibration=dict(calibration),
-            trained_on={
-                "images": len(self.data.places("train")),
-                "layout": self.data.table.layout,
-                "sizes": sizes(self.data.seen),
-            },
-        )
+        num_outputs = self._task().num_outputs(self.data.table.classes)
+        return card_of(self.data, self.derived, num_outputs, calibration)
 
 
-def task_of(experiment: Experiment, weight_K: torch.Tensor | None = None) -> Task:
-    """The task that the settings ask for."""
-    choices = Choices(experiment.count, experiment.segment, experiment.fit.label_smoothing, weight_K)
+def task_of(experiment: Experiment, weight_K: torch.Tensor | None = None, normal: Normalisation = AS_STORED) -> Task:
+    """The task that the settings ask for, with the weights of classes and the normalisation once they are known."""
+    choices = Choices(
+        experiment.count,
+        experiment.segment,
+        experiment.fit.label_smoothing,
+        weight_K,
+        experiment.reconstruct,
+        experiment.contrast,
+        normal.mean,
+        normal.std,
+    )
     return build_task(experiment.task, choices)

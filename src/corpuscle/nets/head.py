@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from corpuscle.nets.resnet import NORMS, conv
 
 if TYPE_CHECKING:
     from corpuscle.nets.zoo import NetPlan
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 DEEP_LAYERS = 5
 PIXELS_AN_OBJECT = 100.0
+TEMPERATURE = 0.07  # of the votes of neighbours
+LEAST_VOTE = math.exp(-1 / TEMPERATURE)  # of an image that is as unlike as can be
+LEAST_SHARE = 1e-6  # of the votes, for a class that has none: its logarithm stays finite
+NARROWEST, WIDEST = 32, 256  # maps of a layer that makes an image
 
 
 class Head(nn.Sequential):
@@ -24,7 +32,7 @@ class Head(nn.Sequential):
     """
 
     def forward(self, features_NC: Tensor) -> Tensor:
-        features_NC = features_NC.to(next(self.parameters()).dtype)
+        features_NC = features_NC.to(next(chain(self.parameters(), self.buffers())).dtype)
         device = features_NC.device.type
         if not torch.is_autocast_enabled(device):  # an exported graph stays free of the switch below
             return super().forward(features_NC)
@@ -52,6 +60,56 @@ def deep(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Hea
     for num_inputs in (num_features, *[width] * (DEEP_LAYERS - 1)):
         layers += [nn.Linear(num_inputs, width), nn.ReLU(), nn.Dropout(plan.dropout)]
     return Head(*layers, nn.Linear(width, num_outputs))
+
+
+class Neighbours(nn.Module):
+    """Images that are remembered, of which the nearest vote for their classes, by the cosine of their features.
+
+    A vote weighs exp(cosine / 0.07). Output: the log of each class's share of the votes, as logits_NK.
+
+    Args:
+        memory: M, how many are remembered.
+        num_features: C.
+        num_outputs: K.
+        count: how many vote, or all where fewer are remembered.
+
+    Attributes:
+        features_MC: of length 1.
+        class_M: class numbers.
+        skip: of the nearest that have no vote; 1 where an image would vote for itself.
+
+    Source: Wu et al. 2018 (CVPR), Caron et al. 2021 (ICCV).
+    """
+
+    features_MC: Tensor
+    class_M: Tensor
+
+    def __init__(self, memory: int, num_features: int, num_outputs: int, count: int) -> None:
+        super().__init__()
+        self.register_buffer("features_MC", torch.zeros(memory, num_features))
+        self.register_buffer("class_M", torch.zeros(memory, dtype=torch.long))
+        self.num_outputs = num_outputs
+        self.count = count
+        self.skip = 0
+
+    def remember(self, features_MC: Tensor, class_M: Tensor) -> None:
+        """Take other images in the place of those before."""
+        self.features_MC.copy_(functional.normalize(features_MC, dim=1))
+        self.class_M.copy_(class_M)
+
+    def forward(self, features_NC: Tensor) -> Tensor:
+        cosine_NM = functional.normalize(features_NC, dim=1) @ self.features_MC.T
+        nearest = cosine_NM.topk(min(self.count + self.skip, len(self.class_M)), dim=1)
+        weight_NV = torch.exp(nearest.values[:, self.skip :] / TEMPERATURE)
+        votes_NK = features_NC.new_zeros(len(features_NC), self.num_outputs)
+        votes_NK = votes_NK.scatter_add(1, self.class_M[nearest.indices[:, self.skip :]], weight_NV)
+        all_N1 = votes_NK.sum(dim=1, keepdim=True).clamp_min(LEAST_VOTE)
+        return torch.log((votes_NK / all_N1).clamp_min(LEAST_SHARE))
+
+
+def neighbours(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
+    """The nearest of the training images vote."""
+    return Head(Neighbours(plan.memory, num_features, num_outputs, plan.neighbours))
 
 
 class Share(nn.Module):
@@ -92,10 +150,35 @@ def mask(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Hea
     return MaskHead(*layers)
 
 
+class ImageHead(MaskHead):
+    """Layers in whatever precision autocast says, from maps_NChw to image_NKHW.
+
+    Attributes:
+        stride: pixels of the image to one of the maps, along a side.
+    """
+
+    def __init__(self, *layers: nn.Module, stride: int) -> None:
+        super().__init__(*layers)
+        self.stride = stride
+
+
+def image(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> ImageHead:
+    """Convolutions from maps_NChw to image_NKHW, each after the maps were made twice as large."""
+    layers: list[nn.Module] = []
+    num_inputs = num_features
+    for halving in range(1, stride.bit_length()):
+        width = min(max(num_features >> halving, NARROWEST), WIDEST)
+        layers += [nn.Upsample(scale_factor=2), conv(num_inputs, width, 3), NORMS[plan.norm](width), nn.ReLU()]
+        num_inputs = width
+    return ImageHead(*layers, nn.Conv2d(num_inputs, num_outputs, 3, padding=1), stride=stride)
+
+
 HEADS: dict[str, Callable[[NetPlan, int, int, int], Head]] = {
     "linear": linear,
     "mlp": mlp,
     "deep": deep,
     "density": density,
     "mask": mask,
+    "image": image,
+    "neighbours": neighbours,
 }

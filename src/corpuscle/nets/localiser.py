@@ -29,11 +29,14 @@ class Localiser(nn.Module):
 
     Attributes:
         num_features: C of features_NC.
+        stride: pixels of the image to one of the last maps, along a side.
 
     >>> import torch
     >>> Localiser().maps(torch.zeros(1, 3, 224, 224)).shape
     torch.Size([1, 512, 14, 14])
     """
+
+    stride = 2 ** len(WIDTHS)
 
     def __init__(self, pool: str = "max") -> None:
         super().__init__()

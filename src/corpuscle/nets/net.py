@@ -4,29 +4,41 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from corpuscle.nets.head import Head
+from corpuscle.nets.joined import Joined
 from corpuscle.nets.zoo import MAP_HEADS, NetPlan
 
 
 class Net(nn.Module):
-    """image_NCHW to outputs_NK; `net.head(net.encoder(image))` is the same in two steps.
+    """image_NCHW to outputs_NK; `net.head(net.features(image))` is the same in two steps.
 
     Attributes:
         encoder: image_NCHW to features_NC.
         head: features_NC to outputs_NK, in fp32 whatever autocast says.
         num_features: C of features_NC.
         plan, size: what it was built from.
+        joined: frozen encoders, whose features stand behind the encoder's own; None where there are none.
     """
 
-    def __init__(self, encoder: nn.Module, head: Head, num_features: int, plan: NetPlan, size: int) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: Head,
+        num_features: int,
+        plan: NetPlan,
+        size: int,
+        joined: Joined | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.num_features = num_features
         self.plan = plan
         self.size = size
+        self.joined = joined
 
     @property
     def gives_maps(self) -> bool:
@@ -46,6 +58,8 @@ class Net(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width of an image must be a multiple of it."""
+        if self.plan.head == "image":
+            return cast(int, self.head.stride)
         return cast(int, self.encoder.multiple) if self.gives_maps else 1
 
     @property
@@ -54,5 +68,24 @@ class Net(nn.Module):
         drawn_out = cast(int, self.encoder.stride) if self.gives_masks else 0
         return cast(int, self.encoder.reach) + drawn_out
 
-    def forward(self, image_NCHW: Tensor) -> Tensor:
-        return self.head(self.encoder(image_NCHW))
+    def features(self, image_NCHW: Tensor, beside_NC: Tensor | None = None) -> Tensor:
+        """What the head takes.
+
+        Args:
+            image_NCHW: the images.
+            beside_NC: what the frozen encoders say of them; computed where it is not known.
+        """
+        own_NC = self.encoder(image_NCHW)
+        if beside_NC is None and self.joined is not None:
+            beside_NC = self.joined(image_NCHW)
+        return own_NC if beside_NC is None else torch.cat([own_NC, beside_NC], dim=1)
+
+    def forward(self, image_NCHW: Tensor, beside_NC: Tensor | None = None) -> Tensor:
+        return self.head(self.features(image_NCHW, beside_NC))
+
+    def learner(self) -> Net:
+        """The part that learns, sharing its weights: nothing in training goes over frozen encoders, whose features come
+        beside the images. A net without any is its own learner."""
+        if self.joined is None:
+            return self
+        return Net(self.encoder, self.head, self.num_features, self.plan, self.size)

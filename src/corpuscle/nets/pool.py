@@ -48,4 +48,9 @@ class LogSumExpPool(nn.Module):
         return (sums_NC - math.log(places)) / self.sharpness
 
 
-POOLS: dict[str, Callable[[], nn.Module]] = {"avg": AveragePool, "max": MaxPool, "lse": LogSumExpPool}
+POOLS: dict[str, Callable[[], nn.Module]] = {
+    "avg": AveragePool,
+    "max": MaxPool,
+    "lse": LogSumExpPool,
+    "none": nn.Identity,
+}

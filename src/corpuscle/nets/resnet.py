@@ -107,9 +107,15 @@ class ResNet(nn.Module):
         pool: a name in `POOLS`.
         zero_init_residual: start each block as the identity (Goyal et al. 2017), which steadies training from scratch.
 
+    Attributes:
+        num_features: C of features_NC.
+        stride: pixels of the image to one of the last maps, along a side.
+
     >>> ResNet(50).num_features
     2048
     """
+
+    stride = 32
 
     def __init__(self, depth: int, norm: str = "batch", pool: str = "avg", zero_init_residual: bool = True) -> None:
         super().__init__()

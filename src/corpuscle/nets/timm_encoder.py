@@ -58,6 +58,8 @@ def build(model: str, size: int, pool: str = "avg") -> nn.Module:
         encoder = _create(model, size, pretrained=False, global_pool="")
     except (AssertionError, TypeError, ValueError) as error:
         raise _no_maps(model, pool, str(error).strip().partition("\n")[0]) from error
+    if pool == "none":
+        encoder.stride = encoder.feature_info[-1]["reduction"]  # type: ignore[index]
     encoder.register_forward_hook(partial(_pooled, model, pool, POOLS[pool]()))  # a wrapper would rename the tensors
     return encoder
 
@@ -87,7 +89,7 @@ def measure(encoder: nn.Module, model: str, size: int) -> int:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise _wrong_size(model, size, str(error).strip().partition("\n")[0]) from error
     encoder.train()
-    if features_NC.ndim != 2:
+    if features_NC.ndim != 2 and not hasattr(encoder, "stride"):
         raise CorpuscleError(
             f"{model} expected features of two axes, got {features_NC.ndim}; choose a model that pools its features"
         )

@@ -7,28 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from corpuscle.core.errors import CorpuscleError, nearest
-from corpuscle.core.settings import flatten, read_toml, resolve
+from corpuscle.core.settings import flatten, origin_of, read_toml, resolve
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.schedule import Stage
+from corpuscle.recipes.camelyon import camelyon
+from corpuscle.recipes.contrast import contrast
 from corpuscle.recipes.count import count
 from corpuscle.recipes.default import default
+from corpuscle.recipes.few import few
 from corpuscle.recipes.fundus import fundus
 from corpuscle.recipes.leukemia import leukemia
 from corpuscle.recipes.localise import localise
 from corpuscle.recipes.lysto import lysto
+from corpuscle.recipes.prcc import prcc
 from corpuscle.recipes.segment import segment
 from corpuscle.recipes.smear import smear
+from corpuscle.recipes.wbc import wbc
 
 PER_STAGE = ("epochs", "learning_rate")
 RECIPES = {
+    "camelyon": camelyon,
+    "contrast": contrast,
     "count": count,
     "default": default,
+    "few": few,
     "fundus": fundus,
     "leukemia": leukemia,
     "localise": localise,
     "lysto": lysto,
+    "prcc": prcc,
     "segment": segment,
     "smear": smear,
+    "wbc": wbc,
 }
 
 
@@ -69,7 +79,7 @@ def _laid_over(
     A layer may bring stages of its own, and leave out what is the default of a stage.
     """
     experiment, came = resolve(experiment, {layer: values}, base_name="")
-    return experiment, {key: came.get(key, "default") or origins[key] for key in _flat(experiment)}
+    return experiment, {key: origin_of(key, came) or origins.get(key, "default") for key in _flat(experiment)}
 
 
 def _per_stage(values_of: Mapping[str, Any], stages: Sequence[Stage]) -> dict[str, Any]:

@@ -41,9 +41,25 @@ CURVES = {
         "val_mean_dice": "validation mean Dice",
         "val_mean_iou": "validation mean IoU",
     },
+    "contrast": {
+        "train_loss": "training loss",
+        "val_loss": "validation loss",
+        "val_retrieval": "validation retrieval",
+    },
+    "reconstruct": {
+        "train_loss": "training loss",
+        "val_loss": "validation loss",
+        "val_ssim": "validation SSIM",
+    },
 }
-# scores in objects, drawn apart from those that end at 1
-ERRORS: dict[str, tuple[str, ...]] = {"classify": (), "count": ("mae", "rmse"), "segment": ()}
+# scores that have no end, drawn apart from those that end at 1
+ERRORS: dict[str, tuple[str, ...]] = {
+    "classify": (),
+    "contrast": ("loss",),
+    "count": ("mae", "rmse"),
+    "reconstruct": ("mae",),
+    "segment": (),
+}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from corpuscle.core.files import whole_file
 from corpuscle.core.records import Score
@@ -289,7 +289,7 @@ def _epochs(log: pl.DataFrame, label: str, height: float = 2.9) -> tuple[Figure,
     figure, axes = _axes(WIDTH, height)
     first, last = float(log["epoch"].min()), float(log["epoch"].max())  # type: ignore[arg-type]
     axes.set(xlim=(first - 0.5, last + 0.5), xlabel="epoch", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True) if last > first else FixedLocator([first]))
     stages = log.group_by("stage", maintain_order=True).agg(
         pl.col("epoch").min().alias("first"), pl.col("epoch").max().alias("last"), pl.col("train").first()
     )
@@ -297,7 +297,7 @@ def _epochs(log: pl.DataFrame, label: str, height: float = 2.9) -> tuple[Figure,
         if place % 2 == 0:
             axes.axvspan(stage["first"] - 0.5, stage["last"] + 0.5, color=LIGHT["band"], zorder=0, linewidth=0)
         middle = (stage["first"] + stage["last"]) / 2
-        words = {"head": "head only", "all": "whole net"}.get(stage["train"], stage["train"])
+        words = {"head": "head only", "probe": "head in one go", "all": "whole net"}.get(stage["train"], stage["train"])
         axes.annotate(
             words, (middle, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", va="bottom", size=8
         )

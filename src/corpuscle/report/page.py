@@ -19,14 +19,17 @@ from corpuscle.report import (
     figures,
     page_classify,
     page_count,
+    page_label_free,
     page_segment,
     pictures,
     score_words,
     words,
     words_classify,
     words_count,
+    words_label_free,
     words_segment,
 )
+from corpuscle.report.made_samples import made_samples
 from corpuscle.report.run_data import RunData, read_run
 from corpuscle.report.style import DARK, LIGHT, css_variables
 
@@ -53,7 +56,9 @@ class TaskPage:
 
 TASKS = {
     "classify": TaskPage("classify.html.j2", page_classify.draw, page_classify.content, words_classify),
+    "contrast": TaskPage("label_free.html.j2", page_label_free.draw, page_label_free.content, words_label_free),
     "count": TaskPage("count.html.j2", page_count.draw, page_count.content, words_count),
+    "reconstruct": TaskPage("label_free.html.j2", page_label_free.draw, page_label_free.content, words_label_free),
     "segment": TaskPage("segment.html.j2", page_segment.draw, page_segment.content, words_segment),
 }
 
@@ -81,8 +86,10 @@ def write_report(folder: Path, title: str | None = None, read: pictures.Read = p
 def draw(run: RunData) -> dict[str, Figure]:
     """Every figure that the run's numbers allow, by file name."""
     drawn = TASKS[run.task].draw(run)
-    if run.log is not None:
+    if run.log is not None and run.log["learning_rate"].is_not_null().any():
         drawn["learning-rate"] = figures.learning_rate(run.log)
+    if (made := made_samples(run)) is not None:
+        drawn["made_samples"] = made
     return drawn
 
 

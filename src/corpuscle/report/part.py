@@ -133,9 +133,16 @@ def segmented_part(name: str, content: Mapping[str, Any]) -> MaskPart:
     )
 
 
+def label_free_part(name: str, content: Mapping[str, Any]) -> JudgedPart:
+    """One part of the metrics.json of a net that learned without labels."""
+    return JudgedPart(**_judged(name, content))
+
+
 PARTS: dict[str, Callable[[str, Mapping[str, Any]], JudgedPart]] = {
     "classify": classified_part,
+    "contrast": label_free_part,
     "count": counted_part,
+    "reconstruct": label_free_part,
     "segment": segmented_part,
 }
 

@@ -26,13 +26,15 @@ class RunData:
         predictions: a row an image that was scored.
         settings: dotted name to {"value", "from"}.
         derived: name to {"value", "why"}.
-        task: `classify`, `count` or `segment`.
+        task: what was learned, by name.
         calibration: of a counter's intervals, {"level", "quantiles", "groups"}.
         points: a row a dot of a held-out image, true or found, in pixels of the original.
         heatmaps: image name to {"file", "full", "shrink"} of its density, file in the folder `heatmaps`.
         colours: of the classes where masks are drawn.
         examples: {"tolerance", "items"}, an item {"image", "part", "dice", "picture", "true", "said"}, the last three
             files in the folder `examples`.
+        made: {"items"} of images that steps made for training, an item {"image", "label", "step", "of", "donor",
+            "picture", "original"}, the last two files in the folder `made`.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class RunData:
     heatmaps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     colours: tuple[Colour, ...] = ()
     examples: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -160,6 +163,7 @@ def read_run(folder: Path) -> RunData:
         heatmaps=heatmaps,
         colours=colours,
         examples=examples,
+        made=_read_json(folder / "made" / "index.json"),
     )
 
 

@@ -76,15 +76,33 @@ SEGMENT_SCORES = {
     "precision": ScoreWords("Precision", "of the pixels given this name, how many are correct"),
     "recall": ScoreWords("Recall", "of the pixels of this class, how many are found"),
 }
-SCORE_WORDS = {"classify": CLASSIFY_SCORES, "count": COUNT_SCORES, "segment": SEGMENT_SCORES}
+CONTRAST_SCORES = {
+    "retrieval": ScoreWords("Retrieval", "views whose nearest neighbour in the batch is of the same image"),
+    "loss": ScoreWords("Loss", "mean surprise at which view is of the same image, in nats", "number"),
+}
+RECONSTRUCT_SCORES = {
+    "ssim": ScoreWords("SSIM", "how alike image and remade image are in their structure; 1 is equal", "number"),
+    "mae": ScoreWords("Mean absolute error", "difference of the pixels, in grey levels from 0 to 1", "number"),
+}
+SCORE_WORDS = {
+    "classify": CLASSIFY_SCORES,
+    "count": COUNT_SCORES,
+    "segment": SEGMENT_SCORES,
+    "contrast": CONTRAST_SCORES,
+    "reconstruct": RECONSTRUCT_SCORES,
+}
 MAIN_SCORES = {
     "classify": ("balanced_accuracy", "accuracy", "auroc", "ece_calibrated"),
+    "contrast": ("retrieval", "loss"),
     "count": ("mae", "bias", "coverage", "dot_f1", "kappa", "r2"),
+    "reconstruct": ("ssim", "mae"),
     "segment": ("mean_dice", "mean_iou", "boundary_f1", "pixel_accuracy"),
 }
 DRAWN_SCORES = {
     "classify": ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "auroc", "kappa"),
+    "contrast": ("retrieval",),
     "count": ("kappa", "r", "r2", "dot_precision", "dot_recall", "dot_f1"),
+    "reconstruct": ("ssim",),
     "segment": ("mean_dice", "image_dice", "mean_iou", "mean_iou_objects", "boundary_f1", "pixel_accuracy"),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -140,7 +141,27 @@ def trained(run: RunData, on: str) -> str:
     if run.log is None:
         return "" if run.parts else "The run stopped before its first epoch was done."
     net = plain(run.settings.get("net.model", {}).get("value", "The net"))
-    return f"{net} was trained{' on ' + on if on else ''} for {many(len(run.log), 'epoch')}."
+    on = f" on {on}" if on else ""
+    frozen = frozen_beside(run)
+    if in_one_go(run):
+        if not frozen:
+            return f"The encoder of {net} was left as it was, and a head fitted to it{on}."
+        return f"A head was fitted to {frozen if net == 'none' else f'the encoder of {net} and {frozen}'}{on}."
+    for_long = f"for {many(len(run.log), 'epoch')}"
+    if net == "none":
+        return f"A head on {frozen} was trained{on} {for_long}."
+    return f"{net} was trained{on} {for_long}{f', beside {frozen}' if frozen else ''}."
+
+
+def frozen_beside(run: RunData) -> str:
+    """The encoders that a net joins, in words; nothing where it joins none."""
+    joined = sum(re.fullmatch(r"net\.joined\.\d+\.run", key) is not None for key in run.settings)
+    return f"the frozen encoder{'s' if joined > 1 else ''} of {many(joined, 'earlier run')}" if joined else ""
+
+
+def in_one_go(run: RunData) -> bool:
+    """Whether all there was to fit was a head on a frozen encoder, without epochs."""
+    return run.log is not None and "train" in run.log.columns and set(run.log["train"]) == {"probe"}
 
 
 def best_so_far(run: RunData, column: str, said: Callable[[float], str]) -> str:

@@ -33,6 +33,9 @@ class Classify:
     watch = Watch("val_recall", "max")
     counts_whole_images = False
     learns_masks = False
+    learns_images = False
+    learns_labels = True
+    views = 1
 
     def __init__(self, label_smoothing: float = 0.0, weight_K: Tensor | None = None) -> None:
         self.label_smoothing = label_smoothing
@@ -59,7 +62,7 @@ class Classify:
         weight_K = None if self.weight_K is None else self.weight_K.to(output.device)
         return F.cross_entropy(output.float(), target, weight=weight_K, label_smoothing=self.label_smoothing)
 
-    def decode(self, output: Tensor) -> np.ndarray:
+    def decode(self, output: Tensor, seen: Tensor | None = None) -> np.ndarray:
         """probs_NK in double precision, so that rows sum to one."""
         return torch.softmax(output.double(), dim=1).cpu().numpy()
 

@@ -39,6 +39,9 @@ class Count:
     watch = Watch("val_mae", "min")
     counts_whole_images = True  # a number said of an image holds for one of the size that was learned
     learns_masks = False
+    learns_images = False
+    learns_labels = True
+    views = 1
 
     def __init__(self, plan: CountPlan) -> None:
         self.plan = plan
@@ -68,7 +71,7 @@ class Count:
             return density_loss(output.float(), target)
         return count_loss(_summed(output.float()), target)
 
-    def decode(self, output: Tensor) -> np.ndarray:
+    def decode(self, output: Tensor, seen: Tensor | None = None) -> np.ndarray:
         """count_NK in double precision, at least 0."""
         return _summed(output).double().clamp_min(0).cpu().numpy()
 

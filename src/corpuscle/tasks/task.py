@@ -52,7 +52,8 @@ class Held:
 
     Attributes:
         table: rows of these images alone.
-        said_NK: numbers of each image, as the task decodes them: probabilities, counts, or areas and then counts.
+        said_NK: numbers of each image, as the task decodes them: probabilities, counts, areas and then counts, or how
+            well the image was made again or its views found.
         found: dots that were found: `image`, `kind`, `x`, `y`, `score`; None where the net gives none.
         overlaps: of the true and the said mask of each image, where the net gives masks.
     """
@@ -64,11 +65,23 @@ class Held:
 
 
 class Task(Protocol):
-    """What a task promises the engine."""
+    """What a task promises the engine.
+
+    Attributes:
+        watch: the column of the log that says which epoch was best.
+        counts_whole_images: a number said of an image holds for one of the size that was learned.
+        learns_masks: the truth is a mask.
+        learns_images: the truth is what the net saw.
+        learns_labels: the truth is something that a person said of the image.
+        views: varied pictures of an image that stand in a batch together; of several the net tells its features.
+    """
 
     watch: Watch
     counts_whole_images: bool
     learns_masks: bool
+    learns_images: bool
+    learns_labels: bool
+    views: int
 
     def num_outputs(self, classes: Sequence[str]) -> int:
         """Width of the head."""
@@ -90,8 +103,8 @@ class Task(Protocol):
         """The scalar to be minimised, averaged over the batch."""
         ...
 
-    def decode(self, output: Tensor) -> np.ndarray:
-        """What the output means: said_NK."""
+    def decode(self, output: Tensor, seen: Tensor | None = None) -> np.ndarray:
+        """What the output means: said_NK; `seen` is the image_NCHW that the net saw."""
         ...
 
     def sums(self, output: Tensor, target: Tensor) -> dict[str, Any]:

@@ -49,6 +49,25 @@ class SegmentPlan(Settings):
     )
 
 
+class ReconstructPlan(Settings):
+    """How an image is made again from its features."""
+
+    pixel: Literal["l1", "mse"] = Field("l1", description="difference of the pixels: absolute or squared")
+    structure: float = Field(
+        0.5, ge=0, le=1, description="share of 1 - SSIM in the loss, the rest is the difference of the pixels"
+    )
+
+
+class ContrastPlan(Settings):
+    """How two views of an image are told from those of others."""
+
+    temperature: float = Field(0.2, gt=0, le=10, description="of the softmax over the likenesses of views")
+    width: int = Field(128, ge=2, le=4096, description="numbers of the projection in which views are compared")
+
+
+Triple = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Choices:
     """What tasks are made of, whichever it is.
@@ -58,12 +77,19 @@ class Choices:
         segment: how pixels are classified.
         label_smoothing: share of a class target that is spread over all classes.
         weight_K: factor on the loss of each class; None weighs every image alike.
+        reconstruct: how images are made again.
+        contrast: how views are told apart.
+        mean, std: normalisation of what the net sees.
     """
 
     count: CountPlan = field(default_factory=CountPlan)
     segment: SegmentPlan = field(default_factory=SegmentPlan)
     label_smoothing: float = 0.0
     weight_K: Tensor | None = None
+    reconstruct: ReconstructPlan = field(default_factory=ReconstructPlan)
+    contrast: ContrastPlan = field(default_factory=ContrastPlan)
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: Triple = (1.0, 1.0, 1.0)
 
 
 def _classify(choices: Choices) -> Task:
@@ -84,7 +110,25 @@ def _segment(choices: Choices) -> Task:
     return Segment(choices.segment, choices.weight_K)
 
 
-TASKS: dict[str, Callable[[Choices], Task]] = {"classify": _classify, "count": _count, "segment": _segment}
+def _reconstruct(choices: Choices) -> Task:
+    from corpuscle.tasks.reconstruct import Reconstruct
+
+    return Reconstruct(choices.reconstruct, choices.mean, choices.std)
+
+
+def _contrast(choices: Choices) -> Task:
+    from corpuscle.tasks.contrast import Contrast
+
+    return Contrast(choices.contrast)
+
+
+TASKS: dict[str, Callable[[Choices], Task]] = {
+    "classify": _classify,
+    "contrast": _contrast,
+    "count": _count,
+    "reconstruct": _reconstruct,
+    "segment": _segment,
+}
 
 
 def build_task(name: str, choices: Choices = Choices()) -> Task:

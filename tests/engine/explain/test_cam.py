@@ -10,7 +10,7 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.engine.explain.cam import MOST_PIXELS, Explainer, Steps, upright
 from corpuscle.engine.predict import dihedral
 from corpuscle.nets.card import Card
-from corpuscle.nets.zoo import NetPlan, build
+from corpuscle.nets.zoo import JoinedPlan, NetPlan, build
 
 MODELS = ("localiser", "resnet18", "timm/test_resnet")
 
@@ -174,3 +174,14 @@ def test_an_encoder_of_one_size_says_so_of_an_image_at_its_own():
     explainer = Explainer(net, card_of(net, size=224, prepare={"size": 224}), "gradcam", "native")
     with pytest.raises(CorpuscleError, match=r"coatnet_0_rw_224 cannot see an image at its own size of 70 × 100"):
         explainer.look(image(70, 100))
+
+
+def test_a_net_that_joins_encoders_is_not_explained_by_one_of_them():
+    one = JoinedPlan(run="runs/a", net=NetPlan(model="timm/test_resnet"), size=64)
+    net = net_of("resnet18", joined=(one, one.model_copy(update={"run": "runs/b"})))
+    with pytest.raises(CorpuscleError) as caught:
+        Explainer(net, card_of(net))
+    assert str(caught.value) == (
+        "explain expects a net of one encoder, this one joins those of runs/a, runs/b, whose part in the answer a map "
+        "of its own encoder would not show; name a run without net.joined"
+    )

@@ -93,7 +93,7 @@ class Explainer:
         at: whether the net sees the canvas that it was trained with, or the image at its own size.
 
     Raises:
-        CorpuscleError: a net that says no classes, has no maps, or whose head `cam` cannot see through.
+        CorpuscleError: a net that says no classes, joins encoders, has no maps, or whose head `cam` cannot see through.
     """
 
     def __init__(self, net: Net, card: Card, method: Method = "cam", at: At = "canvas") -> None:
@@ -177,6 +177,12 @@ def _check(steps: Steps, card: Card, method: Method) -> None:
         raise CorpuscleError(
             f"explain expects a run that names the class of an image, this one is of the task {card.task}; "
             "its report shows what it finds, look there or name another run"
+        )
+    if net.joined is not None:
+        runs = ", ".join(one.run for one in net.plan.joined)
+        raise CorpuscleError(
+            f"explain expects a net of one encoder, this one joins those of {runs}, whose part in the answer a map of "
+            "its own encoder would not show; name a run without net.joined"
         )
     side = card.size or PROBE
     random = torch.Generator().manual_seed(0)

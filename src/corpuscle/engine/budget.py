@@ -1,0 +1,378 @@
+"""How much labels are worth: a run for each budget of labels, starting point and seed, all judged on one test part."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.core.files import write_json, write_text
+from corpuscle.core.progress import Progress
+from corpuscle.core.settings import validated
+from corpuscle.data.budget import within_budget
+from corpuscle.data.sources.images import list_images
+from corpuscle.data.splits import PARTS, SplitPlan, in_parts
+from corpuscle.data.table import Table
+from corpuscle.engine import run_folder
+from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, other_sizes, read_starts, settings_of
+from corpuscle.engine.dataset import Ready, ready
+from corpuscle.engine.experiment import Experiment
+from corpuscle.engine.joining import with_joined
+from corpuscle.engine.train import Call, task_of, train
+from corpuscle.nets.card import read_card
+
+FACTS, SPLIT, PRETRAIN = "budget.json", "split.csv", "pretrain.csv"
+RUNS, PRETRAINED = "runs", "pretrained"
+OF_BUDGET = ("split.budget", "split.per_class")  # what the command itself says
+OF_ALL = ("read.", "prepare.", "guard.", "cache.", "device.")  # settings of the cells that hold for pretraining too
+MENDABLE = (CorpuscleError, MemoryError, RuntimeError)  # what ends a cell and not the rest
+
+Composed = tuple[Experiment, dict[str, str]]
+Compose = Callable[[str, Mapping[str, Any]], Composed]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        path: the data set.
+        out: folder for everything.
+        plan: the table.
+        recipe: of the cells.
+        settings: of all cells, by dotted key; what begins with the name of a recipe of `plan.pretrain` is for that.
+        compose: from a recipe and settings to an experiment, with where each value came from.
+    """
+
+    path: Path
+    out: Path
+    plan: BudgetPlan
+    recipe: str
+    settings: Mapping[str, Any]
+    compose: Compose
+
+    @property
+    def of_cells(self) -> dict[str, Any]:
+        """The settings that are not for pretraining."""
+        own = tuple(f"{name}." for name in self.plan.pretrain)
+        return {key: value for key, value in self.settings.items() if not (own and key.startswith(own))}
+
+    def of_pretraining(self, recipe: str) -> dict[str, Any]:
+        """Those that are for pretraining by a recipe."""
+        shared = {key: value for key, value in self.of_cells.items() if key.startswith(OF_ALL) or key == "seed"}
+        prefix = f"{recipe}."
+        own = {key.removeprefix(prefix): value for key, value in self.settings.items() if key.startswith(prefix)}
+        return shared | own
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the table.
+
+    Attributes:
+        budget: of the labels, in percent.
+        start: where it starts.
+        seed: of the weights, the order and the labels drawn.
+        folder: of its run.
+        counts: labels of each class.
+        experiment, origins: its settings, and where they came from.
+    """
+
+    budget: float
+    start: Start
+    seed: int
+    folder: Path
+    counts: Mapping[str, int]
+    experiment: Experiment
+    origins: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """As its folder is called."""
+        return self.folder.name
+
+    @property
+    def labels(self) -> int:
+        """How many labels it learns from."""
+        return sum(self.counts.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has been trained and judged."""
+        return (self.folder / run_folder.METRICS).is_file()
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The table once all is trained.
+
+    Attributes:
+        cells: in the order of the plan.
+        faults: name of a cell that could not be trained to the reason.
+        facts: of the data, for the record.
+    """
+
+    cells: Sequence[Cell]
+    faults: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def train_cells(asked: Asked, call: Call) -> Cells:
+    """Divide the data once, pretrain where that was asked, and train every cell that is not finished.
+
+    Raises:
+        Stopped: a signal came; what was begun is saved, and the same call goes on.
+        CorpuscleError: bad data, settings, starts or budgets, before anything is trained.
+    """
+    out, say = asked.out, call.progress.say
+    base = check_asked(asked)
+    begun = time.perf_counter()
+    with run_folder.only_writer(out):
+        data = ready(asked.path, base, task_of(base), _quiet(call.progress))
+        counts = drawn_labels(data, asked.plan)
+        write_split(data, out, asked.of_cells)
+        pretrained = {recipe: out / PRETRAINED / recipe for recipe in asked.plan.pretrain}
+        for recipe, folder in pretrained.items():
+            say(f"pretraining: {recipe}")
+            pretrain(asked, data, recipe, folder, call)
+        starts = read_starts(asked.plan, pretrained)
+        for note in other_sizes(starts, data.experiment.prepare.size):
+            say(note)
+        cells = compose_cells(asked, starts, counts, data.experiment.prepare.size)
+        for cell in cells:
+            if cell.folder.is_dir():
+                run_folder.check(cell.folder, with_joined(cell.experiment, task_of(cell.experiment)))
+        faults = dict(_train_each(asked.path, cells, call))
+        facts = facts_of(asked, data, starts, time.perf_counter() - begun, call.command)
+        write_json(out / FACTS, facts)
+        return Cells(cells, faults, facts)
+
+
+def check_asked(asked: Asked) -> Experiment:
+    """See that the call makes sense before any image is read; gives the settings that all cells share.
+
+    Raises:
+        CorpuscleError: it does not.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise CorpuscleError(
+            "corpuscle budget expects one process, torchrun started several; start it without torchrun"
+        )
+    said = [key for key in OF_BUDGET if key in asked.of_cells]
+    if said:
+        raise CorpuscleError(f"expected the budgets from --budgets, got {said[0]} as a setting; leave it out")
+    base, _ = asked.compose(asked.recipe, asked.of_cells)
+    if base.task != "classify":
+        raise CorpuscleError(
+            f"corpuscle budget expects a recipe that classifies, {asked.recipe} is for task {base.task}; "
+            "pass --recipe default, say"
+        )
+    for recipe in asked.plan.pretrain:
+        first, _ = asked.compose(recipe, asked.of_pretraining(recipe))
+        if task_of(first).learns_labels:
+            raise CorpuscleError(f"--pretrain expects recipes that need no labels, {recipe} does; pass contrast, say")
+    if asked.plan.unlabelled and not asked.plan.pretrain:
+        raise CorpuscleError("--unlabelled expects a recipe that learns from it; name one with --pretrain")
+    known = {recipe: asked.out / PRETRAINED / recipe for recipe in asked.plan.pretrain}
+    for start in read_starts(asked.plan, known):
+        for run in start.runs:
+            if run not in known.values():
+                read_card(run)
+    there = [path for path in asked.out.iterdir() if not path.name.startswith(".")] if asked.out.is_dir() else []
+    if there and not (asked.out / SPLIT).is_file():
+        raise CorpuscleError(f"{asked.out} is not empty and holds no budget; name a new folder with --out")
+    return base
+
+
+def drawn_labels(data: Ready, plan: BudgetPlan) -> dict[tuple[float, int], dict[str, int]]:
+    """How many labels of each class every budget and seed draws.
+
+    Raises:
+        CorpuscleError: no test part, or no two training images.
+        DataFault: budgets that are too small; all at once.
+    """
+    sound = found_images(data)
+    if not (sound.frame["split"] == "test").any():
+        raise CorpuscleError(
+            "corpuscle budget expects a test part, these data have none; pass --set split.test=0.3, say"
+        )
+    counts, faults = {}, dict[str, Fault]()
+    for budget in plan.budgets:
+        split = validated(SplitPlan, {"budget": budget / 100})
+        for seed in plan.seeds:
+            try:
+                used = within_budget(sound, split, seed, together=data.findings.copies).part("train")
+            except DataFault as error:
+                faults |= {str(fault): fault for fault in error.faults}
+            else:
+                found = dict(used.frame["label"].value_counts().rows())
+                counts[budget, seed] = {name: found.get(name, 0) for name in data.table.classes}
+    if faults:
+        raise DataFault(list(faults.values()))
+    return counts
+
+
+def found_images(data: Ready) -> Table:
+    """The images of the data set that can be read and have a part, without those that steps have made of others."""
+    frame = data.table.frame.filter(data.findings.sound & data.table.frame["split"].is_in(PARTS))
+    return data.table.with_frame(frame.filter(pl.col("of").is_null()) if data.table.stepped else frame)
+
+
+def write_split(data: Ready, out: Path, settings: Mapping[str, Any]) -> None:
+    """Write which image is in which part, or see that it is as it was when the table was begun.
+
+    Raises:
+        CorpuscleError: the data or how they are divided have changed.
+    """
+    content = dict(zip(data.table.frame["image"], data.seen["content"], strict=True))
+    rows = found_images(data).frame.sort("image")
+    rows = rows.with_columns(content=pl.col("image").replace_strict(content, return_dtype=pl.String))
+    columns = {"image": _column(settings, "image"), "split": _column(settings, "split")}
+    text = rows.select("image", "label", "group", "split", "content").rename(columns).write_csv()
+    place = out / SPLIT
+    if place.is_file() and place.read_text(encoding="utf-8") != text:
+        raise CorpuscleError(
+            f"the images, the labels or how they are divided have changed since {out} was begun; "
+            "pass another --out, or restore them"
+        )
+    write_text(place, text)
+
+
+def _column(settings: Mapping[str, Any], meaning: str) -> str:
+    """What a column of the division is called, so that it is found where the data set's own columns are named."""
+    named = str(settings.get(f"data.{meaning}_column", "auto"))
+    return meaning if named in ("auto", "none") else named
+
+
+def pretrain(asked: Asked, data: Ready, recipe: str, out: Path, call: Call) -> Path:
+    """Train a recipe that needs no labels on the training part and on what else is unlabelled; the test part judges."""
+    place = asked.out / PRETRAIN
+    text = _pretraining_rows(data, asked.plan.unlabelled)
+    if not place.is_file() or place.read_text(encoding="utf-8") != text:
+        write_text(place, text)
+    alike = {f"prepare.{name}": value for name, value in data.experiment.prepare.model_dump(mode="json").items()}
+    experiment, origins = asked.compose(recipe, alike | asked.of_pretraining(recipe))
+    if (out / run_folder.METRICS).is_file():
+        run_folder.check(out, experiment)
+        return out
+    return train(place, experiment, out, replace(call, origins=origins))
+
+
+def _pretraining_rows(data: Ready, unlabelled: Path | None) -> str:
+    """A CSV of images and parts: those of the data, where what has no label trains, and those of a folder."""
+    table = found_images(data)
+    content = pl.concat([data.table.frame.select("split"), data.seen.select("content")], how="horizontal")
+    held = content.filter(pl.col("split").is_in(["val", "test"]))["content"].drop_nulls()
+    free = (data.table.frame["split"] == "unlabelled").fill_null(False) & ~content["content"].is_in(held.implode())
+    more = data.table.frame.filter(data.findings.sound & free).with_columns(split=pl.lit("train"))
+    frame = pl.concat([table.frame, more]).sort("image")
+    images = [str(table.path_of(image).absolute()) for image in frame["image"]]
+    rows = frame.select("group", "split").with_columns(pl.Series("image", images, pl.String))
+    if unlabelled is not None:
+        known = set(images)
+        beside = [
+            path for path in map(str, (path.absolute() for path in list_images([unlabelled]))) if path not in known
+        ]
+        new = pl.DataFrame({"image": beside}, schema={"image": pl.String})
+        rows = pl.concat([rows, new.with_columns(split=pl.lit("train"))], how="diagonal")
+    if rows["group"].is_not_null().any():  # a column of groups has one for each row
+        rows = rows.with_columns(pl.col("group").fill_null(pl.col("image")))
+    else:
+        rows = rows.drop("group")
+    return rows.select("image", *(name for name in ("group", "split") if name in rows.columns)).write_csv()
+
+
+def compose_cells(
+    asked: Asked, starts: Sequence[Start], counts: Mapping[tuple[float, int], Mapping[str, int]], size: int = 0
+) -> list[Cell]:
+    """Every cell with its settings.
+
+    Args:
+        asked: what was asked for.
+        starts: where training starts.
+        counts: labels of each class by budget and seed.
+        size: side of the images that was chosen for all, 0 where none was.
+
+    Raises:
+        CorpuscleError: an earlier run that no cell can start from.
+    """
+    models = {run: encoder_settings(run) for start in starts for run in start.runs}
+    divided: dict[str, Any] = {"data.split_file": str(asked.out / SPLIT), "split.folds": 0, "split.fold": 1}
+    if size:
+        divided["prepare.size"] = size
+    if asked.of_cells.get("data.split_column") == "none":
+        divided["data.split_column"] = "auto"
+    cells = []
+    for start in starts:
+        for budget in asked.plan.budgets:
+            for seed in asked.plan.seeds:
+                own = {"split.budget": budget / 100, "seed": seed}
+                settings = settings_of(start, asked.of_cells | divided | own, models)
+                experiment, origins = asked.compose(asked.recipe, settings)
+                folder = asked.out / RUNS / f"{budget:g}-{start.name}-{seed}"
+                cells.append(Cell(budget, start, seed, folder, counts[budget, seed], experiment, origins))
+    return cells
+
+
+def _train_each(path: Path, cells: Sequence[Cell], call: Call) -> Iterator[tuple[str, str]]:
+    """Train the cells that are not finished; gives the name of each that cannot be, and why."""
+    say, left = call.progress.say, [cell for cell in cells if not cell.finished]
+    if len(left) < len(cells):
+        say(f"cells finished before: {len(cells) - len(left)} of {len(cells)}")
+    for place, cell in enumerate(left, start=1):
+        begun = time.perf_counter()
+        try:
+            train(
+                path, cell.experiment, cell.folder, replace(call, origins=cell.origins, progress=_quiet(call.progress))
+            )
+        except MENDABLE as error:
+            reason = _in_one_line(error)
+            say(f"{place} of {len(left)}, {cell.name}: left out: {reason}")
+            yield cell.name, reason
+        else:
+            accuracy = run_folder.read_json(cell.folder / run_folder.METRICS)["parts"]["test"]["scores"]["accuracy"]
+            took = time.perf_counter() - begun
+            say(f"{place} of {len(left)}, {cell.name}: accuracy {accuracy['value']:.3f} in {took:.1f} s")
+
+
+def _in_one_line(error: Exception) -> str:
+    first, *more = str(error).splitlines() or [type(error).__name__]
+    return first + (f" (and {len(more)} more lines)" if more else "")
+
+
+def _quiet(progress: Progress) -> Progress:
+    """Progress that shows how far a long cell is, and says nothing else."""
+    return _Bars(progress.shown)
+
+
+class _Bars(Progress):
+    def say(self, line: str) -> None:
+        """Nothing: a line a cell is enough."""
+
+
+def facts_of(asked: Asked, data: Ready, starts: Sequence[Start], seconds: float, command: str) -> dict[str, Any]:
+    """What the table rests on, for the record and the page."""
+    parts = found_images(data).frame["split"]
+    counts = {part: int((parts == part).sum()) for part in PARTS}
+    return {
+        "data": str(asked.path),
+        "images": counts,
+        "told": in_parts(counts),
+        "groups": data.table.frame["group"].drop_nulls().n_unique(),
+        "classes": list(data.table.classes),
+        "recipe": asked.recipe,
+        "pretrained": list(asked.plan.pretrain),
+        "unlabelled": None if asked.plan.unlabelled is None else str(asked.plan.unlabelled),
+        "split_seed": data.experiment.seed,
+        "starts": {start.name: start.meaning for start in starts},
+        "scratch_weights": data.experiment.net.weights,
+        "plan": asked.plan.model_dump(mode="json"),
+        "seconds": round(seconds, 1),
+        "command": command,
+    }

@@ -1,0 +1,18 @@
+"""Few labels, on an encoder that has learned from other images or without labels."""
+
+from __future__ import annotations
+
+from corpuscle.engine.experiment import Experiment, ScorePlan
+from corpuscle.engine.schedule import FitPlan, Stage
+
+
+def few() -> Experiment:
+    """A frozen encoder (`--weights RUN`, or imagenet) and a regularised linear head, fitted in one go to eight views.
+
+    For the nearest neighbours in place of the linear head: `--set net.head=neighbours`.
+    """
+    return Experiment(
+        stages=(Stage(train="probe", views=8),),
+        fit=FitPlan(label_smoothing=0),
+        score=ScorePlan(views=8),
+    )
