@@ -13,7 +13,7 @@ from corpuscle.core.errors import DataFault
 from corpuscle.core.progress import Progress
 from corpuscle.engine.train import Call, train
 from corpuscle.recipes import compose
-from corpuscle.synth.tiff import pyramid_of, write_pyramid
+from corpuscle.synth.tiff import pyramid_of, write_pyramid, write_tiled
 
 pytestmark = pytest.mark.slow
 SETTINGS = {
@@ -75,6 +75,13 @@ def test_a_new_slide_is_predicted_tile_by_tile_as_the_run_was_trained(run, slide
     assert len(more) == 64
     with pytest.raises(DataFault, match=r"broken\.svs: is no slide"):
         api.predict(run, slides / "broken.svs")
+
+
+def test_a_tiled_tiff_of_one_size_is_predicted_tile_by_tile(run, tmp_path):
+    pictures = [np.full((512, 512, 3), (205, 130, 180), np.uint8)]
+    write_tiled(tmp_path / "flat.tif", (512, 512), pictures, 128, mpp=0.5)
+    table = api.predict(run, tmp_path / "flat.tif").table
+    assert len(table) == 12 and table["image"].str.contains(r"flat\.tif#\d{6},\d{6},64@32$").all()
 
 
 def test_other_slides_are_judged_as_the_run_was_trained(run, slides, tmp_path):

@@ -238,7 +238,8 @@ def predict(
         )
     paths = list_images(named, settled.data)
     if not net.gives_maps:
-        paths = _with_tiles(paths, Path(run), settings, progress)
+        of_slides = predictor.card.trained_on.get("layout") == "whole slides"
+        paths = _with_tiles(paths, Path(run), of_slides, settings, progress)
     predicted = predictor.predict(
         paths, progress, None if masks is None else mask_writer(Path(masks), paths, predictor)
     )
@@ -351,17 +352,21 @@ def settled_from(base: Experiment, given: Values | None, *accepted: str) -> Expe
     return settled
 
 
-def _with_tiles(paths: list[Path], run: Path, given: Values | None, progress: Progress) -> list[Path]:
-    """The images, whole slides as the tiles that the run was trained on; slides that cannot be used are named."""
+def _with_tiles(paths: list[Path], run: Path, of_slides: bool, given: Values | None, progress: Progress) -> list[Path]:
+    """The images, whole slides as the tiles that the run was trained on; slides that cannot be used are named.
+
+    To a run of slides any tiled TIFF is one, also of a single size.
+    """
     from corpuscle.data.readers.slides import is_slide
     from corpuscle.data.sources import SourcePlan
     from corpuscle.data.sources.slides import tiles_of_slides
     from corpuscle.engine.rescore import experiment_of
 
-    if not any(map(is_slide, paths)):
+    if not any(is_slide(path, named=of_slides) for path in paths):
         return paths
     trained = SourcePlan(slides=experiment_of(run).data.slides)
-    images, faults = tiles_of_slides(paths, settled_from(Experiment(data=trained), given, *USE).data.slides)
+    how = settled_from(Experiment(data=trained), given, *USE).data.slides
+    images, faults = tiles_of_slides(paths, how, named=of_slides)
     for fault in faults:
         progress.say(f"passed over: {fault}")
     return images

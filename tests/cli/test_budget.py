@@ -97,6 +97,14 @@ def test_recipes_that_need_no_labels_learn_first_and_never_from_the_test_part(co
     assert json.loads((tmp_path / "b/budget.json").read_text())["pretrained"] == ["contrast"]
 
 
+def test_a_folder_that_is_called_as_a_start_is_to_be_renamed(corpuscle, cells, tmp_path):
+    (tmp_path / "runs" / "scratch").mkdir(parents=True)
+    lines = told(corpuscle("budget", cells, "--out", "b", "--starts", "runs/scratch"))
+    assert lines == [
+        "error: runs/scratch would be called scratch in the table, which is a start of its own; rename the folder"
+    ]
+
+
 def told(done):
     assert done.code == 2, done
     return done.err.splitlines()
@@ -109,6 +117,10 @@ def told(done):
         (["--budgets", "10,200"], r"budgets should be percents above 0 and at most 100, .*, got \"10,200\""),
         (["--budgets", "ten"], r"budgets\.0 should be a valid number, got \"ten\""),
         (["--budgets", "10,10"], r"budgets should name each once, 10.0 is there again, got \"10,10\""),
+        (
+            ["--budgets", "10,10.0000001"],
+            r"budgets should differ in six digits, 10\.0 and 10\.0000001 do not, got .*",
+        ),
         (["--budgets", ""], r"budgets should hold one at least, got \"\""),
         (["--seeds", "-1"], r"seeds should be 0 or more, such as 0,1,2, got \"-1\""),
         (["--reach", "120"], r"reach should be percents above 0 and at most 100, .*, got \"120\""),
@@ -151,8 +163,17 @@ def test_starts_that_are_wrong_are_told_together(corpuscle, cells, pretrained, t
 
 def test_budgets_that_are_too_small_are_told_together(corpuscle, cells, tmp_path):
     lines = told(corpuscle("budget", cells, "--out", "b", "--budgets", "50,5,1", "--size", "32"))
-    assert len(lines) > 4 and all("the smallest that works is split.budget=0.125 (5 images)" in line for line in lines)
+    assert len(lines) > 4 and all(
+        line.endswith("; the smallest that works is --budgets 12.5 (5 images)") for line in lines
+    )
     assert {"within 5 %", "within 1 %"} == {re.search(r"within \d %", line)[0] for line in lines}
+    assert not (tmp_path / "b" / "runs").exists()
+
+
+def test_a_net_that_no_cell_can_train_is_told_before_the_first(corpuscle, cells, tmp_path):
+    words = ["--budgets", "50", "--seeds", "0", "--size", "32", "--set", "net.head=neighbours"]
+    (line,) = told(corpuscle("budget", cells, "--out", "b", *words))
+    assert line.startswith("error: net.head=neighbours remembers images and learns by no steps")
     assert not (tmp_path / "b" / "runs").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.readers.slides import open_slide
 from corpuscle.data.regions.asap import read_asap
-from corpuscle.data.regions.beside import annotation_beside, read_annotation, slide_stem
+from corpuscle.data.regions.beside import Annotations, read_annotation, slide_stem
 from corpuscle.data.regions.cover import covered, covered_by, grid_of
 from corpuscle.data.regions.qupath import read_qupath
 from corpuscle.data.regions.raster import Raster, thumbnail, tissue, values_of
@@ -72,6 +73,14 @@ def test_qupath_gives_polygons_with_holes_and_each_part_of_several(tmp_path):
         assert drawn.regions[2].point_P2.tolist() == hole[:-1]
 
 
+def test_qupath_writes_a_class_in_several_ways_and_marks_beside_areas(tmp_path):
+    classes = [{"names": ["Tumor", "CD8"]}, "Stroma", {"name": "Fat", "color": [1, 2, 3]}, None]
+    features = [feature("", [closed(SQUARE)]) | {"properties": {"classification": one}} for one in classes]
+    marks = feature("a", SQUARE[0], "Point"), feature("b", SQUARE, "LineString")
+    drawn = read_qupath(qupath(tmp_path / "a.geojson", *marks, *features))
+    assert drawn.faults == () and [region.layer for region in drawn.regions] == ["Tumor: CD8", "Stroma", "Fat", ""]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -81,6 +90,9 @@ def test_qupath_gives_polygons_with_holes_and_each_part_of_several(tmp_path):
         (asap(("Tumor", "Polygon", SQUARE[:2])), "has 2 corners, an area was expected, which has 3 at least"),
         (asap(("Tumor", "Polygon", [(0, 0), (1, 1), (0, 0)])), "has 2 corners"),
         (asap(("Tumor", "Polygon", [])), "has 0 corners"),
+        (asap(("Tumor", "Polygon", [(0, 0), (50, 50), (200, 200)])), "encloses no area, its corners lie on one line"),
+        (asap().replace("?>", ' encoding="klingon"?>', 1), "is not whole XML (unknown encoding"),
+        (asap().replace("?>", ' encoding="utf-32"?>', 1), "is not whole XML (multi-byte encodings are not supported"),
         (asap(("Tumor", "Dot", [(1, 1)])), "is a Dot, one of Polygon, Spline, Rectangle was expected"),
         (asap(("Tumor", "Polygon", [("x", 1), (1, 2), (2, 2)])), "has a corner without two numbers"),
         (asap(("Tumor", "Polygon", [("nan", 1), (1, 2), (2, 2)])), "has a corner that is not two numbers"),
@@ -123,7 +135,7 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once_and_the_rest_is_read(tmp_
     places = [f"{tmp_path / 'a.xml'}, annotation Annotation {number}" for number in (0, 2)]
     assert [fault.where for fault in drawn.faults] == places
     assert [region.layer for region in drawn.regions] == ["b"]
-    features = feature("a", SQUARE, "Point"), feature("b", [closed(SQUARE)]), feature("c", [SQUARE])
+    features = feature("a", [SQUARE]), feature("b", [closed(SQUARE)]), feature("c", [SQUARE])
     drawn = read_qupath(qupath(tmp_path / "a.geojson", *features))
     assert [fault.where[-8:] for fault in drawn.faults] == ["object 1", "object 3"] and len(drawn.regions) == 1
 
@@ -145,14 +157,28 @@ def test_the_slide_of_an_annotation_has_its_stem(name, stem):
 
 
 def test_an_annotation_lies_beside_its_slide_or_in_a_folder_and_there_is_one(tmp_path):
-    assert annotation_beside(tmp_path / "a.svs") is None
-    (tmp_path / "drawn").mkdir()
-    for name in ("a.xml", "drawn/a.geojson", "drawn/a_mask.tif"):
-        (tmp_path / name).write_text("")
-    assert annotation_beside(tmp_path / "a.svs") == tmp_path / "a.xml"
+    slide = tmp_path / "a.svs"
+    beside, far = tmp_path / "a.XML", [tmp_path / "drawn" / name for name in ("a.geojson", "a_mask.tif", "b.xml")]
+    assert Annotations([slide], [tmp_path / "b.xml"]).of(slide) is None
+    for files in ([beside], far[:1]):
+        assert Annotations([slide], files).of(slide) == files[0] and not Annotations([slide], files).unused()
+    both = Annotations([slide], [beside, far[0]])
+    assert both.of(slide) == beside and both.unused() == far[:1]
     says = r"a\.svs: has the annotations a\.geojson and a_mask\.tif, one was expected; remove the others"
     with pytest.raises(CorpuscleError, match=says):
-        annotation_beside(tmp_path / "a.svs", tmp_path / "drawn")
+        Annotations([slide], far).of(slide)
+    assert Annotations([slide], far).unused() == far[2:]
+
+
+def test_an_annotation_elsewhere_is_of_no_slide_if_two_have_its_name(tmp_path):
+    first, second = (tmp_path / part / "a.svs" for part in ("train", "test"))
+    says = (
+        f"{first}: may have the annotation {tmp_path / 'a.xml'}, but so may {second}; lay it beside the slide it is of"
+    )
+    with pytest.raises(CorpuscleError, match=re.escape(says)):
+        Annotations([first, second], [tmp_path / "a.xml"]).of(first)
+    named = Annotations([first, second], [tmp_path / "train" / "a.xml"])
+    assert (named.of(first), named.of(second)) == (tmp_path / "train" / "a.xml", None)
 
 
 # ------------------------------------------------------------------------------------------------------------- shares
@@ -179,6 +205,22 @@ def test_shares_of_polygons_are_those_of_the_pixels():
     assert share_RC.shape == (6, 8) and share_RC.sum() > 0 and share_RC.max() <= 1
     assert np.abs(share_RC - covered(mask_HW > 0, 1, grid)).max() < 0.02
     assert covered_by([], grid).max() == 0
+
+
+def test_areas_that_touch_have_no_gap_between_them():
+    corner_82 = np.array([(x, y) for x in range(0, 128, 16) for y in range(0, 128, 16)], float)
+    square_42 = np.array([(0.0, 0.0), (16.0, 0.0), (16.0, 16.0), (0.0, 16.0)])
+    shares = [covered_by([Region("a", corner_2 + square_42) for corner_2 in corner_82], grid_of((128, 128), 128, 128))]
+    assert shares[0].item() > 0.98
+    twice = covered_by([Region("a", corner_82[0] + 4 * square_42)] * 2, grid_of((128, 128), 128, 128))
+    assert abs(twice.item() - 0.25) < 0.02
+
+
+def test_nothing_beyond_the_border_of_a_slide_is_covered():
+    around = Region("a", np.array([(-1e9, -1e9), (1e12, -1e9), (1e12, 1e12), (-1e9, 1e12)]))
+    grid = grid_of((100, 90), 64, 64)
+    inside_RC = covered(np.ones((100, 90), bool), 1, grid)
+    assert np.abs(covered_by([around], grid) - inside_RC).max() < 0.02 and inside_RC[1, 1] < 0.3
 
 
 def test_shares_of_a_raster_are_exact_at_any_resolution_and_nothing_lies_beyond_the_border():
@@ -221,6 +263,11 @@ def test_tissue_is_found_on_glass(tmp_path):
     assert (mask_HW != wanted_HW).sum() < 150
     share_RC = covered(mask_HW, small.downsample, grid_of((512, 1024), 64, 64))
     assert share_RC[0].max() == 0 and share_RC[3, 8] == 1
+
+
+def test_the_noise_of_a_dark_border_is_no_tissue():
+    dark_HWC = np.random.default_rng(0).integers(0, 12, (100, 100, 3)).astype(np.uint8)
+    assert not tissue(Raster(dark_HWC, 8.0), 64).any()
 
 
 @pytest.mark.parametrize("shade", [243, 255, 20])
@@ -301,5 +348,28 @@ def test_values_are_taken_and_never_mixed(tmp_path):
     pictures = [np.repeat(value_HW[..., None].astype(np.uint8), 3, axis=2)]
     write_pyramid(tmp_path / "a_mask.tif", [Level((256, 256), np.zeros((1, 1), int))], pictures, 256)
     values = values_of(open_slide(tmp_path / "a_mask.tif"), 32)
-    assert values.downsample == 4 and values.array.shape == (64, 64) and set(np.unique(values.array)) == {0, 200}
-    np.testing.assert_array_equal(values.array, value_HW[2::4, 2::4])
+    assert values.downsample == 4 and values.size_HW == (64, 64) and set(values.of) == {0, 200}
+    wanted_HW = (value_HW == 200).reshape(64, 4, 64, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(values.of[200], wanted_HW, atol=1e-6)
+    np.testing.assert_allclose(values.of[0], 1 - wanted_HW, atol=1e-6)
+
+
+def test_shares_of_a_mask_of_small_areas_are_those_of_its_pixels(tmp_path):
+    write_tiled(tmp_path / "a.tiff", (530, 600), [stained(530, 600)], 64)
+    value_HW = np.zeros((530, 600), np.uint8)
+    for y, x in np.random.default_rng(0).integers(0, 520, (40, 2)):
+        cv2.circle(value_HW, (int(x), int(y)), 13, 3, -1)
+    annotation = read_annotation(mask_file(tmp_path / "a_mask.tif", value_HW), open_slide(tmp_path / "a.tiff"), 64)
+    grid = grid_of((530, 600), 64, 37)
+    wanted_RC = covered(value_HW == 3, 1, grid)
+    assert np.abs(annotation.covers(["3"], grid) - wanted_RC).max() < 0.02 and wanted_RC.max() > 0.2
+
+
+def test_a_mask_whose_smaller_levels_are_averages_says_so(tmp_path):
+    write_tiled(tmp_path / "a.tiff", (500, 500), [stained(500, 500)], 64)
+    value_HWC = np.zeros((500, 500, 3), np.uint8)
+    value_HWC[:237, :211] = 255
+    write_pyramid(tmp_path / "a_mask.tif", *pyramid_of(value_HWC, 4, 64), 64)
+    (fault,) = read_annotation(tmp_path / "a_mask.tif", open_slide(tmp_path / "a.tiff"), 128).faults
+    assert re.fullmatch(r"has the values [\d, ]+ in a smaller level alone, which was averaged", fault.what)
+    assert fault.remedy == "save smaller levels by the nearest neighbour, or none" and "255" not in fault.what

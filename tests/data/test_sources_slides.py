@@ -198,7 +198,7 @@ def test_all_that_is_wrong_with_all_slides_is_said_at_once(two):
         r"s1\.geojson, object 2: lies around x 256, y 5500, outside of the slide",
         r"s3\.geojson: has areas without a layer or class; give them one",
         r"s3\.tiff: none of its 64 tiles is tissue by 50%; leave it out, or lower data\.slides\.tissue",
-        r"s4\.svs: is no slide that OpenSlide opens; save it as a tiled TIFF",
+        r"s4\.svs: is no slide that OpenSlide opens, or is cut short or damaged.*; copy it anew, or leave it out",
         r"s5\.tiff: (is no slide|OpenSlide cannot open it)",
         r"s9\.geojson: is an annotation without its slide; Known: s1, s2, s3, s4, s5",
     ]
@@ -319,12 +319,19 @@ def test_images_named_for_a_prediction(two):
     assert paths == [two / "s1.tiff", Path(f"{two}/s1.tiff#0,0,64@64")]
     (two / "s3.svs").write_text("no slide")
     tiles, faults = tiles_of_slides([two / "s3.svs", *paths], SlidePlan(tile=SIDE))
-    assert [(fault.where, fault.what) for fault in faults] == [(f"{two}/s3.svs", "is no slide that OpenSlide opens")]
+    says = "is no slide that OpenSlide opens, or is cut short or damaged"
+    assert [(fault.where, fault.what) for fault in faults] == [(f"{two}/s3.svs", says)]
     with pytest.raises(DataFault, match="is no slide that OpenSlide opens"):
         tiles_of_slides([two / "s3.svs"], SlidePlan())
     assert len(tiles) == 37 and tiles[-1] == paths[-1] and tile_of(tiles[0]).file == two / "s1.tiff"
     with pytest.raises(DataFault, match=r"s1\.tiff#600,0,64@64: .*outside of the slide"):
         list_images([f"{two}/s1.tiff#600,0,64@64"])
+
+
+def test_a_tiled_tiff_of_one_size_is_a_slide_where_slides_are_expected(tmp_path):
+    write_tiled(tmp_path / "flat.tif", (128, 128), [np.full((128, 128, 3), (190, 120, 170), np.uint8)], 64)
+    assert tiles_of_slides([tmp_path / "flat.tif"], SlidePlan(tile=SIDE)) == ([tmp_path / "flat.tif"], [])
+    assert len(tiles_of_slides([tmp_path / "flat.tif"], SlidePlan(tile=SIDE), named=True)[0]) == 4
 
 
 def test_a_divided_folder_holds_tiles_as_pictures(two):
@@ -345,3 +352,114 @@ def test_an_inspection_shows_the_tiles_of_each_class(two):
     said = describe(found.table)
     assert said.startswith("whole slides: 72 images of 2 classes (normal: 36, tumor: 36)\n2 groups, which stay")
     assert "sizes (height × width): all 64 × 64" in found.lines()
+
+
+# --------------------------------------------------------------------------------------- annotations, wherever they lie
+
+
+def test_annotations_in_a_folder_of_their_own_are_of_the_slides_they_are_named_as(two):
+    for number in (1, 2):
+        slide(two / "tumor" / f"s{number}.tiff", number)
+        (two / f"s{number}.tiff").unlink()
+    slide(two / "normal" / "n.tiff")
+    (two / "lesion_annotations").mkdir()
+    for number in (1, 2):
+        (two / f"s{number}.geojson").rename(two / "lesion_annotations" / f"s{number}.geojson")
+    table = scan(two, plan())
+    assert len(places(table, "tumor")) == 36 and len(places(table, "normal")) == 36 + 36
+    assert "3 slides, 2 of them with an annotation" in table.notes[0]
+    drawn(two / "normal" / "s1.geojson", Tumor=(0, 0, 512, 256))
+    says = (
+        r"s1\.tiff: has the annotations \S+lesion_annotations/s1\.geojson and \S+normal/s1\.geojson, one was expected"
+    )
+    with pytest.raises(DataFault, match=says):
+        scan(two, plan())
+
+
+def test_an_annotation_far_from_a_slide_that_has_one_beside_it_is_a_fault(two):
+    drawn(two / "old" / "s1.geojson", Tumor=(0, 0, 512, 512))
+    says = r"old/s1\.geojson: is an annotation of s1\.tiff, which has another beside it; remove one of them"
+    with pytest.raises(DataFault, match=says):
+        scan(two, plan())
+
+
+def test_annotations_are_known_by_their_suffix_in_any_case(two):
+    (two / "s1.geojson").rename(two / "s1.GeoJSON")
+    assert len(places(scan(two, plan()), "tumor")) == 36
+
+
+def test_a_folder_of_annotations_must_be_there_and_says_what_is_of_no_slide(two, tmp_path_factory):
+    says = r"data\.slides\.annotations expects a folder, got /nope; name the folder they lie in"
+    with pytest.raises(CorpuscleError, match=says):
+        scan(two, plan(annotations=Path("/nope")))
+    folder = tmp_path_factory.mktemp("drawn")
+    for number in (1, 2, 7):
+        drawn(folder / f"s{number}.geojson", Tumor=(0, 0, 512, 256))
+    table = scan(two, plan(annotations=folder))
+    assert table.notes[-1] == (
+        f"left out: 1 annotation without a slide (first: {folder / 's7.geojson'}: is an annotation without its "
+        "slide; Known: s1, s2)"
+    )
+    slide(two / "more" / "s1.tiff")
+    with pytest.raises(DataFault, match=r"s1\.tiff: may have the annotation \S+s1\.geojson, but so may \S+s1\.tiff"):
+        scan(two, plan(annotations=folder))
+
+
+def test_a_folder_of_masks_does_not_hide_the_slides(two):
+    value_HWC = np.zeros((512, 512, 3), np.uint8)
+    value_HWC[:256] = 2
+    (two / "a").mkdir()
+    for number in (1, 2):
+        (two / f"s{number}.geojson").unlink()
+        slide(two / "z" / f"s{number}.tiff", number)
+        (two / f"s{number}.tiff").unlink()
+        write_tiled(two / "a" / f"s{number}_mask.tif", (512, 512), [value_HWC], 64)
+    table = scan(two, plan(annotations=two / "a", layers={"2": "tumor"}))
+    assert table.layout == "whole slides" and len(places(table, "tumor")) == 36
+
+
+def test_a_first_tiff_that_is_no_slide_does_not_hide_the_others(two):
+    (two / "a.tiff").write_bytes((two / "s1.tiff").read_bytes()[:40000])
+    with pytest.raises(DataFault, match=r"a\.tiff: (is no slide|OpenSlide cannot open it)"):
+        scan(two, plan())
+    assert len(scan(two, plan(bad="skip"))) == 72
+
+
+def test_tiles_of_several_classes_that_are_annotated_in_part_are_not_normal(tmp_path):
+    slide(tmp_path / "a.tiff")
+    quarters = {name: (16 * k, 0, 16 * k + 16, 512) for k, name in enumerate("abc", start=4)}
+    drawn(tmp_path / "a.geojson", **quarters, d=(384, 0, 448, 512))
+    table = scan(tmp_path / "a.tiff", plan(negative=0.3, positive=0.6))
+    assert {left for _, left, _ in places(table, "normal")} == {128, 192, 256, 320}
+    assert {left for _, left, _ in places(table, "d")} == {384} and table.classes == ("d", "normal")
+
+
+def test_groups_by_pattern_are_those_of_the_slides(two):
+    (two / "s2.tiff").rename(two / "q.tiff")
+    (two / "s2.geojson").rename(two / "q.geojson")
+    for pattern in (r"^s(?P<group>\d)", r"(?P<group>\d+)\D*$"):  # the latter would find what stands in a tile's name
+        table = scan(two, plan(group_from=pattern))
+        assert table.frame["group"].unique().sort().to_list() == ["1", "q.tiff"]
+
+
+def test_a_slide_twice_in_a_csv_is_one_fault(two):
+    (two / "slides.csv").write_text("image,label\ns1.tiff,x\ns2.tiff,y\ns1.tiff,y\n")
+    says = r"s1\.tiff: is labelled x \(slides\.csv row 2\) and y \(slides\.csv row 4\); keep one of these rows"
+    with pytest.raises(DataFault, match=says) as caught:
+        scan(two / "slides.csv", plan())
+    assert len(caught.value.faults) == 1
+
+
+def test_microns_that_cannot_be_are_said(tmp_path):
+    slide(tmp_path / "a.tiff", mpp=500.0)
+    says = r"a\.tiff: states 500 x 500 microns a pixel, which cannot be, tiles of 1 were asked for; give its own"
+    with pytest.raises(DataFault, match=says):
+        scan(tmp_path / "a.tiff", plan(mpp=1.0))
+
+
+@pytest.mark.parametrize("place", ["0,0,64@0", "0,0,0@64"])
+def test_a_tile_of_no_pixels_is_a_fault(two, place):
+    (two / "tiles.csv").write_text(f'image,label\n"s1.tiff#0,0,64@64",a\n"s2.tiff#{place}",b\n')
+    says = rf"s2\.tiff#{place}: is a tile of no pixels; name it as in a\.svs#1024,0,512@256"
+    with pytest.raises(DataFault, match=says):
+        scan(two / "tiles.csv", plan())

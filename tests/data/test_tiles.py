@@ -252,7 +252,11 @@ def test_a_damaged_tile_is_named_with_its_place_and_the_others_are_read(tmp_path
     ("name", "says"),
     [
         ("none.tiff#0,0,64@64", "none.tiff#0,0,64@64: cannot be read (No such file or directory); restore it"),
-        ("text.svs#0,0,64@64", "text.svs#0,0,64@64: is no slide that OpenSlide opens; save it as a tiled TIFF of 8"),
+        (
+            "text.svs#0,0,64@64",
+            "text.svs#0,0,64@64: is no slide that OpenSlide opens, or is cut short or damaged; copy it",
+        ),
+        ("text.tiff#0,0,64@64", "text.tiff#0,0,64@64: is no slide that OpenSlide opens; save it as a tiled TIFF of 8"),
         ("a.tiff#768,0,64@64", "its corner lies outside of the slide, which has 768 x 512 pixels; name a place within"),
         ("a.tiff#0,0,512@512", "takes 262,144 pixels, more than the limit of 100,000; take a smaller one"),
         ("a.tiff", "a.tiff: is no tile of a slide; name it as in a.svs#1024,0,512@256"),
@@ -260,7 +264,8 @@ def test_a_damaged_tile_is_named_with_its_place_and_the_others_are_read(tmp_path
 )
 def test_what_is_no_tile_is_refused_with_the_slide_and_the_place(name, says, slide, monkeypatch):
     monkeypatch.setitem(sys.modules, "tiffslide", None)
-    (slide.parent / "text.svs").write_text("no slide")
+    for kind in ("svs", "tiff"):
+        (slide.parent / f"text.{kind}").write_text("no slide")
     with pytest.raises(UnreadableImage, match=re.escape(says)):
         read_tile(slide.parent / name, ReadPlan(max_pixels=100_000))
 
@@ -268,7 +273,7 @@ def test_what_is_no_tile_is_refused_with_the_slide_and_the_place(name, says, sli
 def test_a_truncated_slide_is_refused(tmp_path, slide):
     path = tmp_path / "cut.svs"
     path.write_bytes(slide.read_bytes()[: slide.stat().st_size // 2])
-    with pytest.raises(UnreadableImage, match=r"cut\.svs#0,0,64@64: is no slide|cut\.svs#0,0,64@64: OpenSlide cannot"):
+    with pytest.raises(UnreadableImage, match=r"cut\.svs#0,0,64@64: .*is cut short or damaged.*; copy it anew"):
         read_tile(Path(f"{path}#0,0,64@64"))
 
 
@@ -313,3 +318,18 @@ def test_a_slide_is_known_by_its_suffix_or_by_the_sizes_in_it(tmp_path, slide):
     others = [tmp_path / name for name in ("one.tiff", "strips.tiff", "text.tiff", "none.tiff")]
     assert [is_slide(path) for path in others] == [False] * 4
     assert [is_slide(path, named=True) for path in others] == [True, False, False, False]
+
+
+def test_a_slide_of_aperio_is_known_by_its_description_or_by_a_later_page(sample_data, tmp_path):
+    svs = tmp_path / "svs.tif"
+    svs.write_bytes((sample_data / "slide" / "CMU-1-Small-Region.tiff").read_bytes())
+    with Image.open(svs) as image:
+        assert image.tag_v2[270].startswith("Aperio")
+    assert is_slide(svs)
+    svs.write_bytes(svs.read_bytes().replace(b"Aperio", b"Others"))
+    assert not is_slide(svs)
+
+
+def test_a_slide_that_is_cut_short_warns_of_nothing(tmp_path, slide, recwarn):
+    (tmp_path / "cut.tiff").write_bytes(slide.read_bytes()[: slide.stat().st_size - 100])
+    assert not is_slide(tmp_path / "cut.tiff") and not recwarn.list

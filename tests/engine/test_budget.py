@@ -1,17 +1,27 @@
 """The cells of a table of label budgets: where each starts, what it shares with the others, and that it goes on."""
 
+import io
 import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
+from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import validated
 from corpuscle.core.stopped import Stopped
-from corpuscle.engine.budget import Asked, Cell, Cells, train_cells
-from corpuscle.engine.budget_plan import BudgetPlan, Start, read_starts, settings_of
+from corpuscle.engine.budget import Asked, Cell, Cells, compose_cells, keep_starts, train_cells
+from corpuscle.engine.budget_data import pretraining_rows
+from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, read_starts, settings_of
 from corpuscle.engine.budget_table import tabulate
-from corpuscle.engine.train import Call
+from corpuscle.engine.dataset import ready
+from corpuscle.engine.train import Call, task_of
+from corpuscle.nets.card import Card, save
+from corpuscle.nets.zoo import JoinedPlan, NetPlan, build
 from corpuscle.recipes import compose
 
 
@@ -115,6 +125,92 @@ def test_a_table_is_not_gone_on_with_by_other_settings_or_other_images(cells, tm
     assert split.columns == ["image", "label", "group", "split", "content"] and split["content"].n_unique() == len(
         split
     )
+
+
+def saved(folder, seed=0, **plan):
+    """A folder of a run with weights."""
+    torch.manual_seed(seed)
+    net = build(NetPlan(model="timm/test_resnet", **plan), 5, 32)
+    card = Card(
+        task="classify", classes=tuple("abcde"), net=net.plan, num_outputs=5, size=32, mean=(0.5,) * 3, std=(0.5,) * 3
+    )
+    save(folder, net, card)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_that_was_trained_again_is_not_mixed_into_the_table(cells, tmp_path):
+    run = saved(tmp_path / "a")
+    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0,), "starts": (str(run),)})
+    told = replace(asked(cells, tmp_path / "b"), plan=plan)
+    assert not train_cells(told, Call({})).faults
+    facts = json.loads((tmp_path / "b" / "budget.json").read_text())
+    (tmp_path / "b" / "budget.json").write_text(json.dumps(facts | {"seconds": 1000.0}))
+    assert train_cells(told, Call({})).facts["seconds"] >= 1000
+    saved(run, seed=1)
+    with pytest.raises(CorpuscleError, match=r"the weights of .*/a have changed since .*/b was begun; pass another"):
+        train_cells(told, Call({}))
+
+
+def test_joined_stands_for_the_same_runs_throughout(tmp_path):
+    a, b = saved(tmp_path / "a"), saved(tmp_path / "b", seed=1)
+    keep_starts([Start("joined", "joined", (b,))], tmp_path)
+    keep_starts([Start("joined", "joined", (a,))], tmp_path)  # nothing has been trained from b
+    (tmp_path / "runs").mkdir()
+    keep_starts([Start("b", "probe", (b,))], tmp_path)
+    with pytest.raises(CorpuscleError, match=rf"joined stood for {a}, now for {a} and {b}; pass another --out"):
+        keep_starts([Start("joined-probe", "joined:probe", (a, b))], tmp_path)
+
+
+def test_the_features_of_a_run_are_pooled_as_they_were(tmp_path):
+    assert encoder_settings(saved(tmp_path / "a", pool="max"))["net.pool"] == "max"
+
+
+def test_a_run_that_joins_encoders_is_no_start(cells, tmp_path):
+    one = JoinedPlan(run="runs/a", net=NetPlan(model="timm/test_resnet"), size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+    run = saved(tmp_path / "a", joined=(one,))
+    plan = validated(BudgetPlan, {"starts": (str(run),)})
+    with pytest.raises(CorpuscleError, match=r"expected a run of one encoder, .*/a joins runs/a itself; name these in"):
+        train_cells(replace(asked(cells, tmp_path / "b"), plan=plan), Call({}))
+
+
+def test_a_folder_is_the_same_however_it_is_spelled(cells, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    counts = {(50.0, seed): {} for seed in (0, 1)}
+    here, there = (
+        compose_cells(asked(cells, out), [Start("scratch", "scratch")], counts) for out in (Path("b"), tmp_path / "b")
+    )
+    assert [cell.experiment for cell in here] == [cell.experiment for cell in there]
+    run = Start("a", "all", (Path("a"),))
+    assert settings_of(run, {}, {Path("a"): {}}) == {"net.weights": str(tmp_path / "a")}
+
+
+def test_settings_of_a_pretraining_are_its_own_and_may_be_called_as_the_recipe_is(cells, tmp_path):
+    more = {"contrast.temperature": 0.2, "contrast.contrast.width": 64, "contrast.epochs": [3]}
+    told = asked(cells, tmp_path, **more, **{"guard.allow_leaks": True})
+    told = replace(told, plan=validated(BudgetPlan, {"pretrain": ("contrast",)}))
+    own = told.of_pretraining("contrast")
+    assert {key: own[key] for key in own if key.startswith("contrast.") or key == "epochs"} == {
+        "contrast.temperature": 0.2,
+        "contrast.width": 64,
+        "epochs": [3],
+    }
+    assert "guard.allow_leaks" not in own and not any(key.startswith("contrast.") for key in told.of_cells)
+
+
+def test_further_images_with_the_pixels_of_a_held_out_one_are_left_out(cells, listener, tmp_path):
+    experiment, _ = compose("default", None, TINY)
+    data = ready(cells, experiment, task_of(experiment), listener)
+    frame = data.table.frame
+    more = tmp_path / "more"
+    more.mkdir()
+    for part in ("train", "val", "test"):
+        with Image.open(data.table.path_of(frame.filter(pl.col("split") == part)["image"][0])) as image:
+            image.save(more / f"{part}.bmp")  # other bytes, the same pixels
+    rows = pl.read_csv(io.StringIO(pretraining_rows(data, more, listener)))
+    added = rows.filter(pl.col("image").str.starts_with(str(more)))
+    assert added["image"].to_list() == [str(more / "train.bmp")] and added["split"].to_list() == ["train"]
+    assert f"left out of {more}: 2 images with the pixels of the validation or the test part" in listener.lines
 
 
 def test_no_cell_that_could_be_trained_is_an_error(tmp_path):

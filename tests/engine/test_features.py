@@ -161,7 +161,9 @@ def test_what_was_done_before_a_stop_is_not_done_again(net, images, machine, kep
     assert {view for view, _ in passed} == {1}
 
 
-@pytest.mark.parametrize("change", ["encoder", "canvas", "normalisation", "augmentation", "seed", "precision"])
+@pytest.mark.parametrize(
+    "change", ["encoder", "canvas", "normalisation", "augmentation", "seed", "precision", "pool", "multiple"]
+)
 def test_another_encoder_or_image_is_never_taken_for_the_old(net, images, machine, kept, passed, change):
     encoder_features(net, images, np.arange(4), Passing(machine))
     passed.clear()
@@ -180,6 +182,12 @@ def test_another_encoder_or_image_is_never_taken_for_the_old(net, images, machin
         images = replace(images, seed=4)
     if change == "precision":
         machine = replace(machine, precision="bf16")
+    if change == "pool":
+        weights = net.state_dict()
+        net = build(NetPlan(model="timm/test_resnet", pool="max"), 3, SIZE)
+        net.load_state_dict(weights)
+    if change == "multiple":
+        images = replace(images, multiple=5)
     how = Passing(machine)
     features = encoder_features(net, images, np.arange(4), how)
     seen = {place for _, batch in passed for place in batch}

@@ -13,7 +13,7 @@ import torchvision
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.nets.card import Card, save
 from corpuscle.nets.weights import IMAGENET_MEAN, load_weights
-from corpuscle.nets.zoo import NetPlan, build
+from corpuscle.nets.zoo import JoinedPlan, NetPlan, build
 
 VIT = "timm/test_vit"  # timm's own net for tests: a third of a million parameters
 
@@ -90,6 +90,33 @@ def test_the_digest_is_that_of_the_tensors_however_they_are_packed(tmp_path):
     torch.save(other, tmp_path / "c.pth")
     a, b, c = (load_weights(small(), str(tmp_path / name)).digest for name in ("a.pth", "b.safetensors", "c.pth"))
     assert a == b != c
+
+
+def joining(folder, model):
+    """A run that joins the encoder of another."""
+    one = JoinedPlan(run="runs/a", net=NetPlan(), size=32, mean=(0.1,) * 3, std=(0.9,) * 3, digest="0")
+    net = small(model, joined=(one,))
+    card = Card(
+        task="classify", classes=("a", "b"), net=net.plan, num_outputs=2, size=32, mean=(0.1,) * 3, std=(0.9,) * 3
+    )
+    save(folder, net, card)
+    return net
+
+
+def test_a_run_that_joins_encoders_gives_its_own_and_says_so(tmp_path):
+    first, net = joining(tmp_path, "resnet18"), small()
+    loaded = load_weights(net, str(tmp_path))
+    assert encoders_are_equal(net, first.encoder.state_dict())
+    assert loaded.source.endswith(" (its own resnet18 alone; net.joined takes the others, of runs/a)")
+
+
+def test_a_run_without_an_encoder_of_its_own_gives_none(tmp_path):
+    joining(tmp_path, "none")
+    with pytest.raises(
+        CorpuscleError,
+        match=r"expected a run with an encoder of its own, .* only joins those of runs/a; name these in net\.joined",
+    ):
+        load_weights(small(), str(tmp_path))
 
 
 def test_a_run_starts_another_net_with_its_normalisation(tmp_path):

@@ -70,6 +70,33 @@ def test_the_answer_says_where_pretraining_gains_and_where_it_loses(folder):
     )
 
 
+def test_a_gain_without_an_interval_is_no_word_on_a_difference(folder):
+    curve = pl.read_csv(folder / "curve.csv")
+    few = pl.col("budget") == 1
+    ends = [pl.when(few).then(math.nan).otherwise(name).alias(name) for name in ("gain_low", "gain_high")]
+    curve.with_columns(ends).write_csv(folder / "curve.csv")
+    assert answer(read_budget(folder)).endswith(
+        "contrast gains at 10 %, loses at 100 % and cannot be judged at 1 % (too few groups)."
+    )
+    none = [pl.lit(None, pl.Float64).alias(name) for name in ("gain_low", "gain_high")]
+    curve.with_columns(none).write_csv(folder / "curve.csv")
+    assert answer(read_budget(folder)).endswith("contrast cannot be judged at any budget (too few groups).")
+
+
+def test_labels_that_are_needed_have_no_interval_where_the_curve_has_none(folder):
+    needed = [
+        ("contrast", "accuracy", 0.725, "asked", 40.0, math.inf, math.inf, 5.0, 126.0),
+        ("contrast", "accuracy", 0.3, "asked", 5.0, math.inf, math.inf, 5.0, 126.0),
+    ]
+    pl.DataFrame(needed, schema=pl.read_csv(folder / "needed.csv").columns, orient="row").write_csv(
+        folder / "needed.csv"
+    )
+    assert levels(read_budget(folder)) == [
+        "For 30 % accuracy contrast needs at most 5 labels, the fewest tried (no interval: too few groups).",
+        "For 72.5 % accuracy contrast needs about 40 labels (no interval: too few groups).",
+    ]
+
+
 def test_a_recipe_that_starts_from_weights_is_not_called_nothing(folder):
     (folder / "budget.json").write_text(json.dumps(FACTS | {"scratch_weights": "imagenet"}))
     assert answer(read_budget(folder)).startswith("Against the recipe's own start (imagenet), by accuracy: ")
@@ -102,6 +129,8 @@ def test_the_page_is_whole_and_escapes_what_comes_from_data(folder):
     assert "<svg" in page and "default-src 'none'" in page and "https:" not in page
     assert "the loss is &lt;b&gt;not&lt;/b&gt; finite" in page and "runs/&lt;b&gt;" in page
     assert "1 training could not be done" in page and page.count("left out</td>") == 1
+    assert "+20.0&nbsp;points" in page and "+10.0 to +30.0\xa0points" in page
+    assert "sees each image once and as it is" in page  # for one of the starts is a probe
     assert "keeps its" not in page  # there is no validation part
     assert (folder / "figures" / "curve.png").is_file()
 

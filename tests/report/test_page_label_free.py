@@ -70,7 +70,11 @@ def test_a_contrastive_nets_page_says_what_its_numbers_do_not(make):
     folder = make("contrast")
     words = words_of(write_report(folder))
     assert "images' views, the nearest in the batch is the other view of the same image" in words.replace("&#39;", "'")
-    assert "not how useful the features are" in words and "--weights" in words and "corpuscle evaluate" not in words
+    assert (
+        "not how useful the features are" in words
+        and "with <code>--weights</code>." in words
+        and "corpuscle evaluate" not in words
+    )
     assert {path.stem for path in (folder / "figures").iterdir()} == {"loss", "retrieval", "learning-rate"}
 
 

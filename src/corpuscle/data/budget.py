@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,19 @@ from corpuscle.data.splits import SplitPlan, counted, strata_of, units_of
 
 if TYPE_CHECKING:
     from corpuscle.data.table import Table
+
+
+class BudgetFault(DataFault):
+    """A budget that is too small.
+
+    Attributes:
+        smallest: share of the training part that works.
+        images: so many these are.
+    """
+
+    def __init__(self, faults: Sequence[Fault], smallest: float, images: int) -> None:
+        super().__init__(faults)
+        self.smallest, self.images = smallest, images
 
 
 def within_budget(table: Table, plan: SplitPlan, seed: int, together: Iterable[Collection[str]] = ()) -> Table:
@@ -31,7 +44,8 @@ def within_budget(table: Table, plan: SplitPlan, seed: int, together: Iterable[C
         together: sets of image names, for example copies of one another.
 
     Raises:
-        DataFault: classes without an image within the budget, or groups larger than it; all at once.
+        BudgetFault: classes without an image within the budget, or groups larger than it; all at once.
+        DataFault: groups of more images of a class than `plan.per_class`.
         CorpuscleError: so many labels a class are asked for where images have counts or masks.
     """
     import polars as pl
@@ -99,7 +113,7 @@ class _Units:
             smallest = min(1.0, math.ceil(1e4 * needed / total) / 1e4)
             remedy = f"the smallest that works is split.budget={smallest:g} ({counted(needed, 'image')})"
             of = f"{budget * 100:g} % of the {total} training images ({limit})"
-            raise DataFault(self._lacking(limit, of, remedy))
+            raise BudgetFault(self._lacking(limit, of, remedy), smallest, needed)
         taken_U = np.zeros(len(size_U), bool)
         taken_U[self.order_U[reached_U <= limit]] = True
         return taken_U
@@ -118,7 +132,11 @@ class _Units:
         return faults + [Fault(f"class {self.classes[k]}", f"no image within {of}", remedy) for k in lost]
 
     def of_each_class(self, number: int) -> np.ndarray:
-        """Which units give at most so many images of each class, or all it has."""
+        """Which units give at most so many images of each class, or all it has.
+
+        Units of mixed classes count for the class of which they hold the largest share alone; of others they may bring
+        more. Were these left out, a smaller number would not lie in a larger one.
+        """
         home_U, taken_U = _home(self.count_UC), np.zeros(len(self.count_UC), bool)
         taken_U[self.order_U[: self.first]] = True
         least = self.count_UC[taken_U].max()

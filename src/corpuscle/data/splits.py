@@ -45,7 +45,10 @@ class SplitPlan(Settings):
         1.0, description="share of the training part whose labels are used; the rest of it counts as unlabelled"
     )
     per_class: int = Field(
-        0, ge=0, description="labels of each class that are used, in the place of a share; 0 goes by the budget"
+        0,
+        ge=0,
+        description="labels of each class that are used, in the place of a share (groups that hold several classes "
+        "stay whole and may bring more); 0 goes by the budget",
     )
 
     @field_validator("val")

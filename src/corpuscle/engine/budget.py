@@ -9,28 +9,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import write_json, write_text
 from corpuscle.core.progress import Progress
-from corpuscle.core.settings import validated
-from corpuscle.data.budget import within_budget
-from corpuscle.data.sources.images import list_images
-from corpuscle.data.splits import PARTS, SplitPlan, in_parts
-from corpuscle.data.table import Table
+from corpuscle.core.settings import flatten
+from corpuscle.data.splits import PARTS, in_parts
 from corpuscle.engine import run_folder
-from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, other_sizes, read_starts, settings_of
+from corpuscle.engine.budget_data import SPLIT, drawn_labels, found_images, pretraining_rows, write_split
+from corpuscle.engine.budget_plan import (
+    JOINED,
+    BudgetPlan,
+    Start,
+    encoder_settings,
+    other_sizes,
+    read_starts,
+    settings_of,
+)
 from corpuscle.engine.dataset import Ready, ready
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.joining import with_joined
+from corpuscle.engine.probing import check_probe
 from corpuscle.engine.train import Call, task_of, train
 from corpuscle.nets.card import read_card
+from corpuscle.nets.zoo import check_plan
 
-FACTS, SPLIT, PRETRAIN = "budget.json", "split.csv", "pretrain.csv"
+FACTS, STARTS, PRETRAIN = "budget.json", "starts.json", "pretrain.csv"
 RUNS, PRETRAINED = "runs", "pretrained"
 OF_BUDGET = ("split.budget", "split.per_class")  # what the command itself says
-OF_ALL = ("read.", "prepare.", "guard.", "cache.", "device.")  # settings of the cells that hold for pretraining too
+OF_ALL = ("read.", "prepare.", "cache.", "device.")  # settings of the cells that hold for pretraining too
 MENDABLE = (CorpuscleError, MemoryError, RuntimeError)  # what ends a cell and not the rest
 
 Composed = tuple[Experiment, dict[str, str]]
@@ -67,7 +73,12 @@ class Asked:
         """Those that are for pretraining by a recipe."""
         shared = {key: value for key, value in self.of_cells.items() if key.startswith(OF_ALL) or key == "seed"}
         prefix = f"{recipe}."
-        own = {key.removeprefix(prefix): value for key, value in self.settings.items() if key.startswith(prefix)}
+        known = dict(flatten(self.compose(recipe, {})[0].model_dump(mode="json")))
+        own = {}
+        for key, value in self.settings.items():
+            if key.startswith(prefix):  # a section may be called as the recipe is
+                short = key.removeprefix(prefix)
+                own[key if key in known and short not in known else short] = value
         return shared | own
 
 
@@ -137,19 +148,19 @@ def train_cells(asked: Asked, call: Call) -> Cells:
         data = ready(asked.path, base, task_of(base), _quiet(call.progress))
         counts = drawn_labels(data, asked.plan)
         write_split(data, out, asked.of_cells)
-        pretrained = {recipe: out / PRETRAINED / recipe for recipe in asked.plan.pretrain}
-        for recipe, folder in pretrained.items():
-            say(f"pretraining: {recipe}")
-            pretrain(asked, data, recipe, folder, call)
-        starts = read_starts(asked.plan, pretrained)
+        starts = read_starts(asked.plan, pretrain(asked, data, call))
+        keep_starts(starts, out)
         for note in other_sizes(starts, data.experiment.prepare.size):
             say(note)
         cells = compose_cells(asked, starts, counts, data.experiment.prepare.size)
         for cell in cells:
+            check_plan(cell.experiment.net)
+            check_probe(cell.experiment)
             if cell.folder.is_dir():
                 run_folder.check(cell.folder, with_joined(cell.experiment, task_of(cell.experiment)))
         faults = dict(_train_each(asked.path, cells, call))
-        facts = facts_of(asked, data, starts, time.perf_counter() - begun, call.command)
+        before = run_folder.read_json(out / FACTS)["seconds"] if (out / FACTS).is_file() else 0.0
+        facts = facts_of(asked, data, starts, before + time.perf_counter() - begun, call.command)
         write_json(out / FACTS, facts)
         return Cells(cells, faults, facts)
 
@@ -183,109 +194,57 @@ def check_asked(asked: Asked) -> Experiment:
     for start in read_starts(asked.plan, known):
         for run in start.runs:
             if run not in known.values():
-                read_card(run)
+                encoder_settings(run)
     there = [path for path in asked.out.iterdir() if not path.name.startswith(".")] if asked.out.is_dir() else []
     if there and not (asked.out / SPLIT).is_file():
         raise CorpuscleError(f"{asked.out} is not empty and holds no budget; name a new folder with --out")
     return base
 
 
-def drawn_labels(data: Ready, plan: BudgetPlan) -> dict[tuple[float, int], dict[str, int]]:
-    """How many labels of each class every budget and seed draws.
+def pretrain(asked: Asked, data: Ready, call: Call) -> dict[str, Path]:
+    """Train the recipes that need no labels on the training part and on what else is unlabelled; the test part judges.
 
-    Raises:
-        CorpuscleError: no test part, or no two training images.
-        DataFault: budgets that are too small; all at once.
+    Returns:
+        The run of each recipe.
     """
-    sound = found_images(data)
-    if not (sound.frame["split"] == "test").any():
-        raise CorpuscleError(
-            "corpuscle budget expects a test part, these data have none; pass --set split.test=0.3, say"
-        )
-    counts, faults = {}, dict[str, Fault]()
-    for budget in plan.budgets:
-        split = validated(SplitPlan, {"budget": budget / 100})
-        for seed in plan.seeds:
-            try:
-                used = within_budget(sound, split, seed, together=data.findings.copies).part("train")
-            except DataFault as error:
-                faults |= {str(fault): fault for fault in error.faults}
-            else:
-                found = dict(used.frame["label"].value_counts().rows())
-                counts[budget, seed] = {name: found.get(name, 0) for name in data.table.classes}
-    if faults:
-        raise DataFault(list(faults.values()))
-    return counts
-
-
-def found_images(data: Ready) -> Table:
-    """The images of the data set that can be read and have a part, without those that steps have made of others."""
-    frame = data.table.frame.filter(data.findings.sound & data.table.frame["split"].is_in(PARTS))
-    return data.table.with_frame(frame.filter(pl.col("of").is_null()) if data.table.stepped else frame)
-
-
-def write_split(data: Ready, out: Path, settings: Mapping[str, Any]) -> None:
-    """Write which image is in which part, or see that it is as it was when the table was begun.
-
-    Raises:
-        CorpuscleError: the data or how they are divided have changed.
-    """
-    content = dict(zip(data.table.frame["image"], data.seen["content"], strict=True))
-    rows = found_images(data).frame.sort("image")
-    rows = rows.with_columns(content=pl.col("image").replace_strict(content, return_dtype=pl.String))
-    columns = {"image": _column(settings, "image"), "split": _column(settings, "split")}
-    text = rows.select("image", "label", "group", "split", "content").rename(columns).write_csv()
-    place = out / SPLIT
-    if place.is_file() and place.read_text(encoding="utf-8") != text:
-        raise CorpuscleError(
-            f"the images, the labels or how they are divided have changed since {out} was begun; "
-            "pass another --out, or restore them"
-        )
-    write_text(place, text)
-
-
-def _column(settings: Mapping[str, Any], meaning: str) -> str:
-    """What a column of the division is called, so that it is found where the data set's own columns are named."""
-    named = str(settings.get(f"data.{meaning}_column", "auto"))
-    return meaning if named in ("auto", "none") else named
-
-
-def pretrain(asked: Asked, data: Ready, recipe: str, out: Path, call: Call) -> Path:
-    """Train a recipe that needs no labels on the training part and on what else is unlabelled; the test part judges."""
+    runs = {recipe: asked.out / PRETRAINED / recipe for recipe in asked.plan.pretrain}
     place = asked.out / PRETRAIN
-    text = _pretraining_rows(data, asked.plan.unlabelled)
-    if not place.is_file() or place.read_text(encoding="utf-8") != text:
-        write_text(place, text)
+    if not all((run / run_folder.METRICS).is_file() for run in runs.values()):
+        write_text(place, pretraining_rows(data, asked.plan.unlabelled, call.progress))
     alike = {f"prepare.{name}": value for name, value in data.experiment.prepare.model_dump(mode="json").items()}
-    experiment, origins = asked.compose(recipe, alike | asked.of_pretraining(recipe))
-    if (out / run_folder.METRICS).is_file():
-        run_folder.check(out, experiment)
-        return out
-    return train(place, experiment, out, replace(call, origins=origins))
+    for recipe, run in runs.items():
+        call.progress.say(f"pretraining: {recipe}")
+        experiment, origins = asked.compose(recipe, alike | asked.of_pretraining(recipe))
+        if (run / run_folder.METRICS).is_file():
+            run_folder.check(run, experiment)
+        else:
+            train(place, experiment, run, replace(call, origins=origins))
+    return runs
 
 
-def _pretraining_rows(data: Ready, unlabelled: Path | None) -> str:
-    """A CSV of images and parts: those of the data, where what has no label trains, and those of a folder."""
-    table = found_images(data)
-    content = pl.concat([data.table.frame.select("split"), data.seen.select("content")], how="horizontal")
-    held = content.filter(pl.col("split").is_in(["val", "test"]))["content"].drop_nulls()
-    free = (data.table.frame["split"] == "unlabelled").fill_null(False) & ~content["content"].is_in(held.implode())
-    more = data.table.frame.filter(data.findings.sound & free).with_columns(split=pl.lit("train"))
-    frame = pl.concat([table.frame, more]).sort("image")
-    images = [str(table.path_of(image).absolute()) for image in frame["image"]]
-    rows = frame.select("group", "split").with_columns(pl.Series("image", images, pl.String))
-    if unlabelled is not None:
-        known = set(images)
-        beside = [
-            path for path in map(str, (path.absolute() for path in list_images([unlabelled]))) if path not in known
-        ]
-        new = pl.DataFrame({"image": beside}, schema={"image": pl.String})
-        rows = pl.concat([rows, new.with_columns(split=pl.lit("train"))], how="diagonal")
-    if rows["group"].is_not_null().any():  # a column of groups has one for each row
-        rows = rows.with_columns(pl.col("group").fill_null(pl.col("image")))
-    else:
-        rows = rows.drop("group")
-    return rows.select("image", *(name for name in ("group", "split") if name in rows.columns)).write_csv()
+def keep_starts(starts: Sequence[Start], out: Path) -> None:
+    """Write which weights each run held, and which runs are joined, or see that they are as they were.
+
+    Raises:
+        CorpuscleError: a run has been trained again since the table was begun, or others are joined.
+    """
+    place = out / STARTS
+    begun = place.is_file() and (out / RUNS).is_dir()
+    old = run_folder.read_json(place) if begun else {"weights": {}, JOINED: []}
+    weights = {str(run.absolute()): read_card(run).weights_digest for start in starts for run in start.runs}
+    changed = [run for run, digest in weights.items() if old["weights"].get(run, digest) != digest]
+    if changed:
+        raise CorpuscleError(
+            f"the weights of {' and '.join(changed)} have changed since {out} was begun; pass another --out, or "
+            "restore them"
+        )
+    runs = next((start.runs for start in starts if JOINED in start.kind), old[JOINED])
+    joined = [str(Path(run).absolute()) for run in runs]
+    if old[JOINED] and joined != old[JOINED]:
+        raise CorpuscleError(
+            f"{JOINED} stood for {' and '.join(old[JOINED])}, now for {' and '.join(joined)}; pass another --out"
+        )
+    write_json(place, {"weights": old["weights"] | weights, JOINED: joined})
 
 
 def compose_cells(
@@ -303,7 +262,11 @@ def compose_cells(
         CorpuscleError: an earlier run that no cell can start from.
     """
     models = {run: encoder_settings(run) for start in starts for run in start.runs}
-    divided: dict[str, Any] = {"data.split_file": str(asked.out / SPLIT), "split.folds": 0, "split.fold": 1}
+    divided: dict[str, Any] = {
+        "data.split_file": str((asked.out / SPLIT).absolute()),
+        "split.folds": 0,
+        "split.fold": 1,
+    }
     if size:
         divided["prepare.size"] = size
     if asked.of_cells.get("data.split_column") == "none":

@@ -14,6 +14,7 @@ from corpuscle.core.settings import Settings
 from corpuscle.nets.card import read_card
 
 SCRATCH, JOINED = "scratch", "joined"
+OWN = (SCRATCH, JOINED, f"{JOINED}-probe")  # names of starts that are no folders
 HOW = ("probe", "all")  # what may follow the colon of a start
 OF_STAGES = ("epochs", "learning_rate", "stages.")  # settings that a probe has no use for
 Kind = Literal["scratch", "probe", "all", "joined", "joined:probe"]
@@ -56,6 +57,15 @@ class BudgetPlan(Settings):
         if any(seed < 0 for seed in seeds):
             raise ValueError("should be 0 or more, such as 0,1,2")
         return seeds
+
+    @field_validator("budgets")
+    @classmethod
+    def _told_apart(cls, budgets: tuple[float, ...]) -> tuple[float, ...]:
+        written = [f"{budget:g}" for budget in budgets]  # as folders are called
+        alike = [budget for budget, word in zip(budgets, written, strict=True) if written.count(word) > 1]
+        if len(set(written)) < len(set(budgets)):
+            raise ValueError(f"should differ in six digits, {' and '.join(map(str, alike))} do not")
+        return budgets
 
     @field_validator("budgets", "seeds", "pretrain", "starts")
     @classmethod
@@ -170,6 +180,12 @@ def _each_start_once(words: Sequence[str], starts: Sequence[Start]) -> None:
         if key in seen:
             raise CorpuscleError(f"starts expects each once, '{seen[key]}' and '{word}' are the same; leave one out")
         seen[key] = word
+    for start in starts:
+        if start.name in OWN and start.kind in ("probe", "all"):
+            raise CorpuscleError(
+                f"{start.runs[0]} would be called {start.name} in the table, which is a start of its own; rename the "
+                "folder"
+            )
     taken = [start.name for start in starts]
     for name in taken:
         if taken.count(name) > 1:
@@ -191,22 +207,26 @@ def settings_of(start: Start, given: Mapping[str, Any], models: Mapping[Path, Ma
         # plain features are shared by all seeds, varied ones are not
         shared["stages"] = [{"train": "probe", "views": 1}]
     if start.kind in ("probe", "all"):
-        return shared | dict(models[start.runs[0]]) | {"net.weights": str(start.runs[0])}
+        return shared | dict(models[start.runs[0]]) | {"net.weights": str(start.runs[0].absolute())}
     if start.kind == "scratch":
         return shared
     if start.kind == "joined:probe":
         shared["net.model"] = "none"
-    return shared | {"net.joined": [str(run) for run in start.runs]}
+    return shared | {"net.joined": [str(run.absolute()) for run in start.runs]}
 
 
 def encoder_settings(run: Path) -> dict[str, Any]:
     """What the encoder of an earlier run is built by.
 
     Raises:
-        CorpuscleError: no finished run.
+        CorpuscleError: no finished run, or one that joins encoders.
     """
     net = read_card(run).net
-    return {"net.model": net.model, "net.norm": net.norm}
+    if net.joined:
+        inner = ", ".join(one.run for one in net.joined)
+        raise CorpuscleError(f"expected a run of one encoder, {run} joins {inner} itself; name these in its place")
+    pool = "avg" if net.pool == "none" else net.pool  # features of one that gave maps are their mean
+    return {"net.model": net.model, "net.norm": net.norm, "net.pool": pool}
 
 
 def other_sizes(starts: Sequence[Start], size: int) -> list[str]:

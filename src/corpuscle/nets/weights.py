@@ -10,11 +10,11 @@ import torch
 
 from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.nets import smp_body, timm_encoder
-from corpuscle.nets.card import CARD, WEIGHTS, read_card, read_weights
+from corpuscle.nets.card import CARD, WEIGHTS, Card, read_card, read_weights
 from corpuscle.nets.net import Net
 from corpuscle.nets.smp_body import IMAGENET_MEAN, IMAGENET_STD, is_smps
 from corpuscle.nets.tensors import Tensors, Triple, Weights, differences, digest_of_tensors, first_of, read_tensors
-from corpuscle.nets.zoo import ENCODERS, RESNETS, NetPlan, is_timms
+from corpuscle.nets.zoo import ENCODERS, NO_ENCODER, RESNETS, NetPlan, is_timms
 
 PREFIXES = ("", "encoder.", "module.", "module.encoder.", "backbone.", "model.")
 CLASSIFIERS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")  # left behind: the head starts anew
@@ -73,7 +73,7 @@ def _find(net: Net, source: str) -> Weights:
         path = path.parent
     if path.is_dir():
         card = read_card(path)
-        return Weights(read_weights(path, card), card.mean, card.std, f"weights of the run {path}")
+        return Weights(read_weights(path, card), card.mean, card.std, f"weights of the run {path}{_alone(path, card)}")
     if not path.exists() and not path.suffix:
         hint = nearest(source, ["none", "imagenet"])
         raise CorpuscleError(f"--weights expected none, imagenet, a file or a run's folder, got '{source}'. {hint}")
@@ -81,6 +81,23 @@ def _find(net: Net, source: str) -> Weights:
     if is_timms(net.plan.model):
         mean, std = timm_encoder.normalisation(net.plan.model)
     return Weights(read_tensors(path), mean, std, f"weights of {path}")
+
+
+def _alone(path: Path, card: Card) -> str:
+    """What of a run that joins encoders its weights are.
+
+    Raises:
+        CorpuscleError: it has no encoder of its own.
+    """
+    if not card.net.joined:
+        return ""
+    inner = ", ".join(one.run for one in card.net.joined)
+    if card.net.model == NO_ENCODER:
+        raise CorpuscleError(
+            f"--weights expected a run with an encoder of its own, {path} only joins those of {inner}; name these in "
+            "net.joined"
+        )
+    return f" (its own {card.net.model} alone; net.joined takes the others, of {inner})"
 
 
 def _published_resnet(plan: NetPlan) -> Weights:

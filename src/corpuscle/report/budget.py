@@ -22,6 +22,7 @@ from corpuscle.report.words import many
 
 FACTS, TABLE, CURVE, NEEDED = "budget.json", "budget.csv", "curve.csv", "needed.csv"
 MAIN, SCRATCH = "accuracy", "scratch"
+NO_INTERVAL = "no interval: too few groups"
 DODGE = 1.03  # factor on the labels that sets curves side by side, so that their intervals can be told apart
 
 
@@ -84,6 +85,7 @@ def write_budget_report(folder: Path) -> Path:
         "main": data.curve.filter(pl.col("score") == MAIN).rows(named=True),
         "cells": data.cells.rows(named=True),
         "faults": data.cells.filter(pl.col("fault").is_not_null()).select("run", "fault").rows(named=True),
+        "probed": any("linear probe" in meaning for meaning in data.facts["starts"].values()),
         "interval": _interval,
         "labels_of": _labels,
     }
@@ -102,7 +104,11 @@ def answer(data: BudgetData) -> str:
         better = [f"{row['budget']:g} %" for row in rows if (row["gain_low"] or 0) > 0]
         worse = [f"{row['budget']:g} %" for row in rows if (row["gain_high"] or 0) < 0]
         words = [f"gains at {_and(better)}"] * bool(better) + [f"loses at {_and(worse)}"] * bool(worse)
-        left = len(rows) - len(better) - len(worse)
+        unknown = [f"{row['budget']:g} %" for row in rows if not _known(row["gain_low"], row["gain_high"])]
+        if unknown:
+            where = "any budget" if len(unknown) == len(rows) else _and(unknown)
+            words.append(f"cannot be judged at {where} (too few groups)")
+        left = len(rows) - len(better) - len(worse) - len(unknown)
         if left:
             where = "any budget" if left == len(rows) else "the others"
             words.append(f"shows no difference at {where}")
@@ -157,10 +163,13 @@ def _needs(row: Mapping[str, Any]) -> str:
             "" if math.isinf(row["low"]) else f" (the upper end of its interval is there from {_labels(row['low'])} on)"
         )
         return f"{lead} {_labels(row['most'])} labels are not enough for {start}{may}."
+    known = row["low"] <= row["labels"]  # the upper end of the curve's intervals, where there are any, is there first
     high = f"more than {_labels(row['most'])}" if math.isinf(row["high"]) else _labels(row["high"])
     if row["labels"] <= row["least"]:
         fewest = f"{_labels(row['least'])} labels, the fewest tried"
-        return f"{lead} {start} needs at most {fewest} (95 % interval up to {high})."
+        return f"{lead} {start} needs at most {fewest} ({f'95 % interval up to {high}' if known else NO_INTERVAL})."
+    if not known:
+        return f"{lead} {start} needs about {_labels(row['labels'])} labels ({NO_INTERVAL})."
     low = f"at most {_labels(row['least'])}" if row["low"] <= row["least"] else _labels(row["low"])
     return f"{lead} {start} needs about {_labels(row['labels'])} labels (95 % interval {low} to {high})."
 
@@ -200,10 +209,10 @@ def _labels(number: float) -> str:
     return f"{round(number):,}"
 
 
-def _interval(low: float | None, high: float | None, sign: str = "") -> str:
+def _interval(low: float | None, high: float | None, sign: str = "", unit: str = "%") -> str:
     if not _known(low, high):
         return "n/a"
-    return f"{100 * (low or 0):{sign}.1f} to {100 * (high or 0):{sign}.1f}\xa0%".replace("-", "−")
+    return f"{100 * (low or 0):{sign}.1f} to {100 * (high or 0):{sign}.1f}\xa0{unit}".replace("-", "−")
 
 
 def _known(low: float | None, high: float | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
@@ -27,6 +28,7 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 SQUARE = 0.01  # a pixel's sides may differ by this share, as slide scanners state them
 NEAR = 1.01  # a level of 4.0003 will do where 4 was asked for
 PLAIN = "generic-tiff"  # OpenSlide's word for a tiled TIFF of no scanner's own
+APERIO = "Aperio"  # begins the description of an SVS, whatever its suffix
 STRAIGHT = (PLAIN, "aperio", "philips", "trestle")  # formats in which a level is one image of a TIFF
 KEPT = 16  # slides that stay open
 CACHE_BYTES = 64 << 20  # of OpenSlide, for all slides together
@@ -55,9 +57,14 @@ class SlideWindows:
     def width(self) -> int:
         return int(self.slide.dimensions[0])
 
+    @property
+    def stated_mpp(self) -> tuple[float, float]:
+        """Microns a pixel, across and down, as the file says; NaN where it does not."""
+        return self._property("mpp-x"), self._property("mpp-y")
+
     @cached_property
     def mpp(self) -> float | None:
-        x, y = (self._property(f"mpp-{axis}") for axis in "xy")
+        x, y = self.stated_mpp
         if not math.isclose(x, y, rel_tol=SQUARE):
             return None
         return x if PLAUSIBLE_MPP[0] <= x <= PLAUSIBLE_MPP[1] else None
@@ -198,7 +205,7 @@ def opened(path: Path) -> OpenSlide | None:
 
 
 def is_slide(path: Path, named: bool = False) -> bool:
-    """Whether a file is a slide: by its suffix, and of TIFFs those that are tiled and hold several sizes.
+    """Whether a file is a slide: by its suffix, and of TIFFs those that are tiled and Aperio's or of several sizes.
 
     Args:
         path: the file.
@@ -208,15 +215,20 @@ def is_slide(path: Path, named: bool = False) -> bool:
     if suffix not in TIFF_SUFFIXES:
         return suffix in SLIDE_SUFFIXES
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that are cut short
             image = TiffImageFile(file)
             tiled = TILE_STARTS in image.tag_v2
-            if named or not tiled:
+            if named or not tiled or str(image.tag_v2.get(Tag.ImageDescription, "")).startswith(APERIO):
                 return tiled
-            image.seek(1)
-            return TILE_STARTS in image.tag_v2
+            return any(_is_tiled(image, page) for page in range(1, image.n_frames))
     except (OSError, SyntaxError, EOFError, ValueError, KeyError):
         return False
+
+
+def _is_tiled(image: TiffImageFile, page: int) -> bool:
+    image.seek(page)
+    return TILE_STARTS in image.tag_v2
 
 
 def _stored(path: Path, slide: OpenSlide) -> tuple[JpegTiles | None, ...]:
@@ -240,19 +252,21 @@ def _stored(path: Path, slide: OpenSlide) -> tuple[JpegTiles | None, ...]:
 
 def _by_tiffslide(path: Path) -> Any:
     """What tiffslide makes of a file that OpenSlide does not know; its objects are read alike."""
-    what = "is no slide that OpenSlide opens"
+    of_scanner = path.suffix.lower() in SLIDE_SUFFIXES
+    what = f"is no slide that OpenSlide opens{', or is cut short or damaged' * of_scanner}"
+    remedy = "copy it anew, or leave it out" if of_scanner else TILED
     if not path.is_file():
         raise UnreadableImage(path, "cannot be read (no such file)", "restore it, or leave it out")
     try:
         import tiffslide
     except ImportError:
-        remedy = f"{TILED}, or install corpuscle[slides], which brings tiffslide to open more kinds"
+        remedy = f"{remedy}, or install corpuscle[slides], which brings tiffslide to open more kinds"
         raise UnreadableImage(path, what, remedy) from None
     try:
         return tiffslide.TiffSlide(path)
     except Exception as error:  # whatever a broken byte leads tifffile to
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UnreadableImage(path, f"{what}, nor does tiffslide ({reason})", TILED) from error
+        raise UnreadableImage(path, f"{what}, nor does tiffslide ({reason})", remedy) from error
 
 
 def _is_plain(path: Path) -> bool:

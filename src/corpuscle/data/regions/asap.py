@@ -21,7 +21,7 @@ def read_asap(path: Path) -> Drawn:
         root = ElementTree.parse(path).getroot()
     except OSError as error:
         return unreadable(path, f"cannot be read ({error.strerror})", "restore it")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # of an encoding it cannot read
         return unreadable(path, f"is not whole XML ({error})", "export it from ASAP again")
     if root.tag != "ASAP_Annotations":
         what = f"begins with <{root.tag}>, <ASAP_Annotations> was expected"

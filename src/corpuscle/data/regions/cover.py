@@ -12,6 +12,7 @@ from corpuscle.data.regions.region import Region
 
 CELLS = 64  # along the side of a tile: the raster on which polygons are drawn
 HALVES = 2  # that a cell counts; one on the border of an area counts a single one
+FARTHEST = 2**30  # a corner, in these; OpenCV counts in 32 bits
 FRACTION = 8  # bits of a cell behind the point, in which OpenCV takes corners
 
 
@@ -64,7 +65,8 @@ def covered_by(regions: Sequence[Region], grid: Grid) -> np.ndarray:
                 corners = [_in_cells(ring_P2, top, cell)]
                 cv2.fillPoly(own_HW, corners, value, cv2.LINE_8, FRACTION)
                 cv2.polylines(own_HW, corners, True, 1, 1, cv2.LINE_8, FRACTION)
-            np.maximum(inside_HW, own_HW, out=inside_HW)
+            np.minimum(inside_HW + own_HW, HALVES, out=inside_HW)  # two that touch share the cells of their border
+        inside_HW[max(0, math.ceil((grid.size_HW[0] - top) / cell)) :] = 0
         column_W = inside_HW.sum(axis=0, dtype=np.int64)
         share_RC[row] = _sums(column_W[None], grid.left_C / cell, CELLS)[0] / (HALVES * CELLS**2)
     return share_RC
@@ -74,7 +76,7 @@ def covered(mask_HW: np.ndarray, downsample: float, grid: Grid) -> np.ndarray:
     """Share of each tile in which a raster of the whole slide is true, share_RC; beyond its border nothing is.
 
     Args:
-        mask_HW: bool.
+        mask_HW: bool, or a share of each place.
         downsample: pixels of level 0 along one of the raster's.
         grid: the tiles.
     """
@@ -86,7 +88,7 @@ def covered(mask_HW: np.ndarray, downsample: float, grid: Grid) -> np.ndarray:
 def _in_cells(point_P2: np.ndarray, top: int, cell: float) -> np.ndarray:
     """Corners as whole fractions of a cell, whose centre is its place."""
     place_P2 = (point_P2 - (0, top)) / cell - 0.5
-    return np.rint(place_P2 * 2**FRACTION).astype(np.int32)
+    return np.rint(np.clip(place_P2 * 2**FRACTION, -FARTHEST, FARTHEST)).astype(np.int32)
 
 
 def _sums(value_NL: np.ndarray, start_K: np.ndarray, length: float) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any
 from corpuscle.core.errors import Fault
 from corpuscle.data.regions.region import CLOSED, Drawn, Region, region_of, unreadable
 
+AREAS = ("Polygon", "MultiPolygon")
+MARKS = ("Point", "MultiPoint", "LineString", "MultiLineString")
 EXPORT = "export it from QuPath again, as GeoJSON"
 
 
@@ -27,6 +29,8 @@ def read_qupath(path: Path) -> Drawn:
     features = content.get("features") if isinstance(content, dict) else content
     if not isinstance(features, list):
         return unreadable(path, "is JSON, but has no list of GeoJSON features", EXPORT)
+    if any(_kind(feature) in AREAS for feature in features):  # points and lines beside them are marks, not areas
+        features = [feature for feature in features if _kind(feature) not in MARKS]
     regions: list[Region] = []
     faults: list[Fault] = []
     for number, feature in enumerate(features, start=1):
@@ -43,12 +47,24 @@ def read_qupath(path: Path) -> Drawn:
 
 def _regions(feature: Any, where: str) -> Iterator[Region]:
     geometry, properties = feature["geometry"], feature.get("properties") or {}
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+    if geometry["type"] not in AREAS:
         raise ValueError(f"is a {geometry['type']}, a Polygon or MultiPolygon was expected")
     areas = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    layer = (properties.get("classification") or {}).get("name") or ""
+    layer = _layer(properties.get("classification"))
     for rings in areas:
         for ring in rings:
             if ring and ring[0] != ring[-1]:
                 raise ValueError(f"is open: it begins at {ring[0]} and ends at {ring[-1]}")
-        yield region_of(str(layer), rings, where)
+        yield region_of(layer, rings, where)
+
+
+def _kind(feature: Any) -> Any:
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    return geometry.get("type") if isinstance(geometry, dict) else None
+
+
+def _layer(classification: Any) -> str:
+    """The name of a class, which QuPath has written as an object with a name or with names, and others as a word."""
+    if isinstance(classification, dict):
+        classification = classification.get("name") or ": ".join(map(str, classification.get("names") or ()))
+    return str(classification or "")

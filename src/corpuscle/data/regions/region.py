@@ -59,6 +59,8 @@ def region_of(layer: str, rings: Sequence[Sequence[Sequence[float]]], where: str
         arrays.append(point_P2)
     if not arrays:
         raise ValueError("has no corners")
+    if np.linalg.matrix_rank(arrays[0] - arrays[0][0]) < 2:
+        raise ValueError("encloses no area, its corners lie on one line")
     return Region(layer, arrays[0], tuple(arrays[1:]), where)
 
 

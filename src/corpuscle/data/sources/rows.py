@@ -9,6 +9,7 @@ import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.data.sources.plan import SourcePlan
+from corpuscle.data.sources.resolve import TILE
 
 
 def in_order(labels: Sequence[str]) -> tuple[str, ...]:
@@ -79,11 +80,12 @@ def without_copies(frame: pl.DataFrame, notes: list[str], faults: list[Fault]) -
 def with_groups(frame: pl.DataFrame, plan: SourcePlan, notes: list[str], faults: list[Fault]) -> pl.DataFrame:
     """Groups by pattern or by column; where only some images have one, each of the others is its own."""
     origin = "the column of groups is empty"
+    slide_or_image = frame["image"].str.replace(TILE, "")
     if plan.group_from:
         if plan.group_column not in ("auto", "none"):
             raise CorpuscleError("groups come from group_column or from group_from, both were given; leave one out")
         pattern = re.compile(plan.group_from)
-        names = frame["image"].str.extract(r"([^/]*)$").to_list()
+        names = slide_or_image.str.extract(r"([^/]*)$").to_list()
         groups = [(match["group"] or None) if (match := pattern.search(name)) else None for name in names]
         frame = frame.with_columns(pl.Series("group", groups, pl.String))
         origin = f"the pattern '{plan.group_from}' does not match"
@@ -94,7 +96,7 @@ def with_groups(frame: pl.DataFrame, plan: SourcePlan, notes: list[str], faults:
     if len(alone) == len(frame):
         faults.append(Fault("data.group_from", count, "mend the pattern; it is searched in the file's name"))
     notes.append(f"{count}; an image without a group is its own")
-    return frame.with_columns(pl.col("group").fill_null(pl.col("image")))
+    return frame.with_columns(pl.col("group").fill_null(slide_or_image))
 
 
 def open_if_all_train(frame: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +15,15 @@ from corpuscle.core.errors import CorpuscleError, DataFault, Fault, nearest
 from corpuscle.core.seeds import generator_for
 from corpuscle.data.readers.slides import SLIDE_SUFFIXES, TIFF_SUFFIXES, SlideWindows, is_slide, kept_slide
 from corpuscle.data.readers.tiles import tile_path
-from corpuscle.data.regions.beside import Annotation, annotation_beside, fault_of, read_annotation, slide_stem
+from corpuscle.data.regions.beside import Annotation, Annotations, fault_of, read_annotation, slide_stem
 from corpuscle.data.regions.cover import Grid, covered, grid_of
 from corpuscle.data.regions.raster import thumbnail, tissue
-from corpuscle.data.sources.disk import absolute, counted_by_suffix, files_under, suffix_of
+from corpuscle.data.sources.disk import absolute, counted_by_suffix, files_under, listing, suffix_of
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SlidePlan, SourcePlan
 from corpuscle.data.sources.resolve import TILE
+from corpuscle.data.sources.rows import without_copies
 from corpuscle.data.table import ANYTHING, COLUMNS
 
 IGNORE = "ignore"
@@ -31,7 +33,10 @@ UNLABELLED = (
     "labels, by --set data.labels=none"
 )
 NAMELESS = """give them one, or say what they are, as in --set 'data.slides.layers={"": "tumor"}'"""
+EMPTY = r"#\d+,\d+,(0+@\d+|\d+@0+)$"
+TILES_ARE = "name it as in a.svs#1024,0,512@256: corner, side and the pixels that it is brought to"
 ROUNDING = 0.02  # to which annotated shares are known
+FIRST = 8  # TIFFs that are looked into to know what they all are
 FINER = 1.02  # beyond this pixels are invented
 
 
@@ -46,8 +51,8 @@ class _Tiled:
 
 
 def has_slides(path: Path) -> bool:
-    """Whether the images of a folder are whole slides; of TIFFs the first one speaks for all."""
-    return any(True for _ in _slides_among(path, files_under(path)))
+    """Whether the images of a folder are whole slides; of TIFFs the first ones speak for all."""
+    return any(True for _ in _slides_among(path, [name for name in files_under(path) if slide_stem(name) is None]))
 
 
 def scan_slides(path: Path, plan: SourcePlan) -> Found:
@@ -58,25 +63,24 @@ def scan_slides(path: Path, plan: SourcePlan) -> Found:
     """
     if path.is_file():
         root, names, others = absolute(path).parent, [path.name], []
+        annotations = _annotations(names, root, plan)
     else:
         root = absolute(path)
         files = list(files_under(root))
         names = list(_slides_among(root, [name for name in files if slide_stem(name) is None]))
         others = sorted(set(files) - set(names))
-    annotated = any(slide_stem(name) in {Path(slide).stem for slide in names} for name in others)
+        annotations = _annotations(names, root, plan, [root / name for name in others])
+    annotated = bool(annotations.files_of.keys() & annotations.slides_of.keys())
     rows = [_row(name, root, plan.slides, annotated or plan.slides.annotations is not None) for name in names]
     found = Found(pl.DataFrame(rows, schema=COLUMNS, orient="row"), root, (), ())
-    found = _with_tiles_of(names, found, plan)
-    used = {Path(name).stem for name in names}
-    lost = [(name, stem) for name in others if (stem := slide_stem(name)) is not None and stem not in used]
+    found = _with_tiles_of(names, found, plan, annotations)
     loose = [name for name in others if slide_stem(name) is None]
     faults = [*found.faults]
     notes = [f"left out: {counted_by_suffix(loose)}, not slides"] if loose else []
-    alone = [
-        Fault(str(root / name), "is an annotation without its slide", nearest(stem, sorted(used)))
-        for name, stem in lost
-    ]
-    if plan.slides.bad == "skip":
+    alone = list(_unused(annotations)) if path.is_dir() else []
+    if alone and plan.slides.annotations is not None:  # which may be of more slides than these
+        notes.append(f"left out: {len(alone)} annotation{'s' * (len(alone) != 1)} without a slide (first: {alone[0]})")
+    elif plan.slides.bad == "skip":
         notes += map(_left_out, alone)
     else:
         faults += alone
@@ -99,12 +103,20 @@ def with_tiles(found: Found, plan: SourcePlan) -> Found:
     image = pl.col("image")
     own = pl.when(image.str.contains(TILE)).then(image.str.replace(TILE, ""))
     found = replace(found, frame=found.frame.with_columns(group=pl.coalesce("group", own)))
+    empty = found.frame.filter(image.str.contains(EMPTY))["image"].to_list()
+    wrong = [Fault(str(found.root / name), "is a tile of no pixels", TILES_ARE) for name in empty]
+    found = replace(found, faults=(*found.faults, *wrong))
     slides = list(_slides_among(found.root, found.frame["image"].drop_nulls().to_list()))
-    return _with_tiles_of(slides, found, plan)
+    return _with_tiles_of(slides, found, plan, _annotations(slides, found.root, plan))
 
 
-def tiles_of_slides(paths: Sequence[Path], how: SlidePlan) -> tuple[list[Path], list[Fault]]:
+def tiles_of_slides(paths: Sequence[Path], how: SlidePlan, named: bool = False) -> tuple[list[Path], list[Fault]]:
     """Some images to predict, each slide among them replaced by its tiles, and the slides that cannot be used.
+
+    Args:
+        paths: of images, slides and tiles.
+        how: slides become tiles.
+        named: any tiled TIFF is a slide, see `is_slide`.
 
     Raises:
         DataFault: nothing is left.
@@ -113,11 +125,12 @@ def tiles_of_slides(paths: Sequence[Path], how: SlidePlan) -> tuple[list[Path], 
     images: list[Path] = []
     faults: list[Fault] = []
     for path in paths:
-        if not is_slide(path):
+        if not is_slide(path, named):
             images.append(path)
             continue
         row = dict.fromkeys(COLUMNS) | {"image": path.name}
-        found = _with_tiles_of([path.name], Found(pl.DataFrame([row], schema=COLUMNS), path.parent, (), ()), plan)
+        found = Found(pl.DataFrame([row], schema=COLUMNS), path.parent, (), ())
+        found = _with_tiles_of([path.name], found, plan, Annotations((), ()))
         faults += found.faults
         images += [path.parent / image for image in found.frame["image"]]
     if faults and not images:
@@ -125,17 +138,41 @@ def tiles_of_slides(paths: Sequence[Path], how: SlidePlan) -> tuple[list[Path], 
     return images, faults
 
 
-def _with_tiles_of(slides: Sequence[str], found: Found, plan: SourcePlan) -> Found:
+def _annotations(names: Sequence[str], root: Path, plan: SourcePlan, files: Sequence[Path] = ()) -> Annotations:
+    """The annotations of slides: in the folder that was named, else among some files, else beside each."""
+    slides, folder = [root / name for name in names], plan.slides.annotations
+    if plan.labels == "none" or not slides:
+        return Annotations(slides, files)
+    if folder is not None and not folder.is_dir():
+        raise CorpuscleError(f"data.slides.annotations expects a folder, got {folder}; name the folder they lie in")
+    if folder is not None or not files:
+        folders = [absolute(folder)] if folder is not None else dict.fromkeys(slide.parent for slide in slides)
+        files = [place / name for place in folders if place.is_dir() for name in listing(place).files]
+    return Annotations(slides, files)
+
+
+def _unused(annotations: Annotations) -> Iterator[Fault]:
+    stems = sorted(annotations.slides_of)
+    for file in annotations.unused():
+        stem = slide_stem(file.name) or ""
+        if stem in annotations.slides_of:
+            slide = annotations.slides_of[stem][0].name
+            yield Fault(str(file), f"is an annotation of {slide}, which has another beside it", "remove one of them")
+        else:
+            yield Fault(str(file), "is an annotation without its slide", nearest(stem, stems))
+
+
+def _with_tiles_of(slides: Sequence[str], found: Found, plan: SourcePlan, annotations: Annotations) -> Found:
     if not slides or found.counted or found.segmented:
         return found
     notes, faults = [*found.notes], [*found.faults]
     done: dict[str, _Tiled] = {}
     are_slides = pl.col("image").is_in(slides).fill_null(False)
     kept = [found.frame.filter(~are_slides)]
-    for row in found.frame.filter(are_slides).iter_rows(named=True):
+    for row in without_copies(found.frame.filter(are_slides), notes, faults).iter_rows(named=True):
         wrong: Sequence[Fault] = ()
         try:
-            done[row["image"]] = _tiled(row, found.root, plan)
+            done[row["image"]] = _tiled(row, found.root, plan, annotations)
             kept.append(done[row["image"]].frame)
         except DataFault as fault:
             wrong = fault.faults
@@ -156,7 +193,7 @@ def _with_tiles_of(slides: Sequence[str], found: Found, plan: SourcePlan) -> Fou
     return Found(frame, found.root, tuple(notes), tuple(faults))
 
 
-def _tiled(row: Mapping[str, Any], root: Path, plan: SourcePlan) -> _Tiled:
+def _tiled(row: Mapping[str, Any], root: Path, plan: SourcePlan, annotations: Annotations) -> _Tiled:
     """The tiles of one slide, as rows that else say what its own row says.
 
     Raises:
@@ -169,7 +206,7 @@ def _tiled(row: Mapping[str, Any], root: Path, plan: SourcePlan) -> _Tiled:
     side, stride = (max(1, round(pixels * scale)) for pixels in (how.tile, how.stride or how.tile))
     grid = grid_of((slide.height, slide.width), side, stride)
     unlabelled = row["split"] == "unlabelled"
-    beside = None if plan.labels == "none" or unlabelled else annotation_beside(path, how.annotations)
+    beside = None if plan.labels == "none" or unlabelled else annotations.of(path)
     annotation = None if beside is None else read_annotation(beside, slide, side)
     faults = [] if annotation is None else [*annotation.faults, *_unknown_layers(annotation, how)]
     try:
@@ -210,8 +247,14 @@ def _scale(slide: SlideWindows, how: SlidePlan) -> float:
         return 1.0
     own = slide.mpp or how.slide_mpp
     if not own:
+        x, y = slide.stated_mpp
+        stated = (
+            f"states {x:g} x {y:g} microns a pixel, which cannot be"
+            if x > 0 and y > 0
+            else "does not state its microns a pixel"
+        )
         raise CorpuscleError(
-            f"{slide.path}: does not state its microns a pixel, tiles of {how.mpp:g} were asked for; give its own with "
+            f"{slide.path}: {stated}, tiles of {how.mpp:g} were asked for; give its own with "
             "--set data.slides.slide_mpp=MICRONS, or take its pixels as they are with --set data.slides.mpp=0"
         )
     return how.mpp / own
@@ -237,15 +280,18 @@ def _labels(annotation: Annotation, grid: Grid, how: SlidePlan) -> np.ndarray:
     for layer in annotation.layers:
         layers_of.setdefault(_class_of(layer, how) or how.normal, []).append(layer)
     cut = layers_of.pop(how.normal, [])
+    all_layers = [layer for name, layers in layers_of.items() if name != IGNORE for layer in layers]
     cut_RC = annotation.covers(cut, grid)
     share = {name: annotation.covers([*layers, *cut], grid) - cut_RC for name, layers in layers_of.items()}
     ignored_RC = share.pop(IGNORE, np.zeros_like(cut_RC))
     share_KRC = np.stack([np.zeros_like(cut_RC), *share.values()])
+    annotated_RC = annotation.covers([*all_layers, *cut], grid) - cut_RC
     names = np.array([how.normal, *share], object)
     label_RC = names[share_KRC.argmax(axis=0)]
     most_RC = share_KRC.max(axis=0)
-    between_RC = (most_RC < how.positive - ROUNDING) & (most_RC > how.negative + ROUNDING)
-    label_RC[most_RC <= how.negative + ROUNDING] = how.normal
+    is_normal_RC = annotated_RC <= how.negative + ROUNDING
+    between_RC = (most_RC < how.positive - ROUNDING) & ~is_normal_RC
+    label_RC[is_normal_RC] = how.normal
     label_RC[between_RC | (ignored_RC > how.negative + ROUNDING)] = IGNORE
     return label_RC
 
@@ -276,16 +322,13 @@ def _some(label_N: np.ndarray, most: int, name: str) -> np.ndarray:
     return np.sort(np.argsort(turn_N, kind="stable")[:most])
 
 
-def _slides_among(root: Path, names: Sequence[str] | Iterator[str]) -> Iterator[str]:
-    """Those that are slides; whether TIFFs are is told by the first of them."""
-    tiffs_are = None
+def _slides_among(root: Path, names: Sequence[str]) -> Iterator[str]:
+    """Those that are slides; TIFFs are if one of the first few is, for one may be damaged or a thumbnail."""
+    tiffs = itertools.islice((name for name in names if suffix_of(name) in TIFF_SUFFIXES), FIRST)
+    tiffs_are = any(is_slide(root / name) for name in tiffs)
     for name in names:
-        if suffix_of(name) in SLIDE_SUFFIXES:
+        if suffix_of(name) in SLIDE_SUFFIXES or (tiffs_are and suffix_of(name) in TIFF_SUFFIXES):
             yield name
-        elif suffix_of(name) in TIFF_SUFFIXES:
-            tiffs_are = is_slide(root / name) if tiffs_are is None else tiffs_are
-            if tiffs_are:
-                yield name
 
 
 def _unused_layers(done: Mapping[str, _Tiled], how: SlidePlan) -> list[Fault]:
