@@ -335,7 +335,7 @@ def test_predicting_with_a_run_of_another_task_is_told(refused, spoilt):
     change_card(spoilt, task="trace")
     refused(
         ["predict", "run", "cells"],
-        "'trace' is not a task. Known: classify, contrast, count, reconstruct, segment; install a Corpuscle that knows it",
+        "'trace' is not a task. Known: classify, contrast, count, reconstruct, segment; install a Corpuscle that",
     )
 
 
