@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.legend import IGNORED, Legend, from_plain
 from corpuscle.core.progress import Progress
 from corpuscle.core.settings import resolve, validated
-from corpuscle.data.audit import GuardPlan, audit, check_faults
+from corpuscle.data.audit import Audit, GuardPlan, audit, check_faults
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.masks import ReadEachTime
 from corpuscle.data.prepare import PreparePlan
@@ -187,13 +188,6 @@ def rescore(
     known = _known_to_the_net(run, table, predicted.seen)
     for note in known:
         progress.say(f"note: {note}")
-    parts = {}
-    for name in ("val", "test"):
-        places = np.flatnonzero(((table.frame["split"] == name) & findings.sound).to_numpy())
-        if len(places):
-            part = table.with_frame(table.frame[places])
-            judged = [overlaps[place] for place in places.tolist()] if overlaps else ()
-            parts[name] = Held(part, predicted.said_NK[places], _found(table, predicted, places), judged)
     facts = {
         "layout": table.layout,
         "root": str(table.root.resolve()),
@@ -211,7 +205,20 @@ def rescore(
     environment = describe(predictor.machine, command or f"evaluate {run}", experiment.seed)
     write_json(out / run_folder.ENVIRONMENT, environment | {"weights_digest": card.weights_digest})
     how = Judging(experiment.seed, experiment.score.resamples)
+    parts = _held(table, findings, predicted, overlaps)
     return write_scores(out, parts, task, card.task, card.calibration, how)
+
+
+def _held(table: Table, findings: Audit, predicted: Predicted, overlaps: Mapping[int, Overlap]) -> dict[str, Held]:
+    """What was said of the sound images of each part that has some."""
+    parts = {}
+    for name in ("val", "test"):
+        places = np.flatnonzero(((table.frame["split"] == name) & findings.sound).to_numpy())
+        if len(places):
+            part = table.with_frame(table.frame[places])
+            judged = [overlaps[place] for place in places.tolist()] if overlaps else ()
+            parts[name] = Held(part, predicted.said_NK[places], _found(table, predicted, places), judged)
+    return parts
 
 
 def _judging(table: Table, predictor: Predictor, overlaps: dict[int, Overlap]) -> Show:
