@@ -10,7 +10,6 @@ import pytest
 
 from corpuscle import api
 from corpuscle.core.errors import DataFault
-from corpuscle.core.progress import Progress
 from corpuscle.engine.train import Call, train
 from corpuscle.recipes import compose
 from corpuscle.synth.tiff import pyramid_of, write_pyramid, write_tiled
@@ -66,11 +65,14 @@ def test_slides_train_a_net_that_stays_apart_by_slide(run):
     assert any(note.startswith("left out: ") and "broken.svs (is no slide" in note for note in notes)
 
 
-def test_a_new_slide_is_predicted_tile_by_tile_as_the_run_was_trained(run, slides, capsys):
-    table = api.predict(run, [slides / "s0.tiff", slides / "broken.svs"], progress=Progress(True)).table
-    assert len(table) == 12 and table["fault"].is_null().all()
-    assert table["image"].str.contains(r"s0\.tiff#\d{6},\d{6},64@32$").all()
-    assert "passed over:" in (said := capsys.readouterr().err) and "broken.svs: is no slide that OpenSlide" in said
+def test_a_new_slide_is_predicted_tile_by_tile_as_the_run_was_trained(run, slides):
+    predicted = api.predict(run, [slides / "broken.svs", slides / "s0.tiff"])
+    tiles, bad = predicted.table[:-1], predicted.table.row(-1, named=True)
+    assert len(tiles) == 12 and tiles["fault"].is_null().all()
+    assert tiles["image"].str.contains(r"s0\.tiff#\d{6},\d{6},64@32$").all()
+    assert bad["image"] == str(slides / "broken.svs") and bad["fault"].startswith("is no slide that OpenSlide")
+    assert bad["prediction"] is None and [fault.where for fault in predicted.faults] == [bad["image"]]
+    assert len(predicted.said_NK) == len(predicted.seen) == 13 and np.isnan(predicted.said_NK[-1]).all()
     more = api.predict(run, slides / "s0.tiff", settings={"data.slides.most": 0}).table
     assert len(more) == 64
     with pytest.raises(DataFault, match=r"broken\.svs: is no slide"):

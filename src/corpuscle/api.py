@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.core.files import check_place
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.settings import resolve
@@ -236,13 +236,13 @@ def predict(
             f"expected a run that segments for --masks, {Path(run)} does not; leave --masks out, or train with "
             "--recipe segment"
         )
-    paths = list_images(named, settled.data)
+    paths, faults = list_images(named, settled.data), list[Fault]()
     if not net.gives_maps:
         of_slides = predictor.card.trained_on.get("layout") == "whole slides"
-        paths = _with_tiles(paths, Path(run), of_slides, settings, progress)
+        paths, faults = _with_tiles(paths, Path(run), of_slides, settings)
     predicted = predictor.predict(
         paths, progress, None if masks is None else mask_writer(Path(masks), paths, predictor)
-    )
+    ).with_faults(faults)
     if out is not None:
         write_table(predicted.table, Path(out))
     if points is not None:
@@ -352,8 +352,8 @@ def settled_from(base: Experiment, given: Values | None, *accepted: str) -> Expe
     return settled
 
 
-def _with_tiles(paths: list[Path], run: Path, of_slides: bool, given: Values | None, progress: Progress) -> list[Path]:
-    """The images, whole slides as the tiles that the run was trained on; slides that cannot be used are named.
+def _with_tiles(paths: list[Path], run: Path, of_slides: bool, given: Values | None) -> tuple[list[Path], list[Fault]]:
+    """The images, whole slides as the tiles that the run was trained on, and the slides that cannot be used.
 
     To a run of slides any tiled TIFF is one, also of a single size.
     """
@@ -363,13 +363,10 @@ def _with_tiles(paths: list[Path], run: Path, of_slides: bool, given: Values | N
     from corpuscle.engine.rescore import experiment_of
 
     if not any(is_slide(path, named=of_slides) for path in paths):
-        return paths
+        return paths, []
     trained = SourcePlan(slides=experiment_of(run).data.slides)
     how = settled_from(Experiment(data=trained), given, *USE).data.slides
-    images, faults = tiles_of_slides(paths, how, named=of_slides)
-    for fault in faults:
-        progress.say(f"passed over: {fault}")
-    return images
+    return tiles_of_slides(paths, how, named=of_slides)
 
 
 def _predictor(run: Path, settled: Experiment, given: Values | None) -> Predictor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -63,6 +63,17 @@ class Predicted:
         """The images that cannot be read, each with its remedy."""
         bad = self.table.filter(pl.col("fault").is_not_null()).select("image", "fault", "remedy")
         return tuple(Fault(*row) for row in bad.rows())
+
+    def with_faults(self, faults: Sequence[Fault]) -> Predicted:
+        """The same, and behind it a row for each image that could not even be looked at."""
+        if not faults:
+            return self
+        told = [(fault.where, fault.what, fault.remedy) for fault in faults]
+        rows = pl.DataFrame(told, schema=["image", "fault", "remedy"], orient="row")
+        table = pl.concat([self.table, rows], how="diagonal")
+        seen = pl.concat([self.seen, rows.drop("image")], how="diagonal")
+        said_NK = np.vstack([self.said_NK, np.full((len(faults), self.said_NK.shape[1]), np.nan)])
+        return replace(self, table=table, said_NK=said_NK, seen=seen)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def with_tiles(found: Found, plan: SourcePlan) -> Found:
 
 
 def tiles_of_slides(paths: Sequence[Path], how: SlidePlan, named: bool = False) -> tuple[list[Path], list[Fault]]:
-    """Some images to predict, each slide among them replaced by its tiles, and the slides that cannot be used.
+    """Some images to predict, each slide among them replaced by its tiles, and a fault for each that cannot be used.
 
     Args:
         paths: of images, slides and tiles.
@@ -131,7 +131,9 @@ def tiles_of_slides(paths: Sequence[Path], how: SlidePlan, named: bool = False) 
         row = dict.fromkeys(COLUMNS) | {"image": path.name}
         found = Found(pl.DataFrame([row], schema=COLUMNS), path.parent, (), ())
         found = _with_tiles_of([path.name], found, plan, Annotations((), ()))
-        faults += found.faults
+        if found.faults:
+            whats, remedies = ([getattr(one, name) for one in found.faults] for name in ("what", "remedy"))
+            faults.append(Fault(str(path), " and ".join(whats), "; ".join(remedies)))
         images += [path.parent / image for image in found.frame["image"]]
     if faults and not images:
         raise DataFault(faults)
