@@ -88,6 +88,7 @@ def asked(cells, out, **more):
 @pytest.mark.slow
 def test_a_table_that_was_stopped_goes_on_to_the_same_numbers(cells, tmp_path):
     whole = tabulate(tmp_path / "whole", train_cells(asked(cells, tmp_path / "whole"), Call({})), [50.0])
+    assert whole.curve["gain"].null_count() == len(whole.curve)  # scratch gains nothing over itself
     questions = itertools.count(1)
     with pytest.raises(Stopped):
         train_cells(asked(cells, tmp_path / "b"), Call({}, stopping=lambda: 15 * (next(questions) == 4)))
