@@ -22,7 +22,7 @@ from corpuscle.engine.experiment import Experiment
 from corpuscle.run import Run
 
 if TYPE_CHECKING:
-    from corpuscle.data.inspection import Inspection
+    from corpuscle.data.doctor.inspection import Inspection
     from corpuscle.data.table import Table
     from corpuscle.engine.explain.explain import Explained
     from corpuscle.engine.predict import Predicted, Predictor
@@ -50,7 +50,7 @@ def inspect(
     Raises:
         DataFault: the data cannot be used as they are; every fault with its place and remedy.
     """
-    from corpuscle.data.inspection import inspect as look
+    from corpuscle.data.doctor.inspection import inspect as look
 
     settled = settled_from(Experiment(), settings, *LOOK)
     return look(Path(path), settled.data, settled.read, settled.split, pixels, progress)
@@ -78,9 +78,9 @@ def split(
     Raises:
         CorpuscleError: bad data or settings, a place that cannot be written, or parts that leak and are to stay.
     """
-    from corpuscle.data.inspection import contents
-    from corpuscle.data.inspection import inspect as look
-    from corpuscle.data.leaks import find_leaks, leak_message
+    from corpuscle.data.doctor.inspection import contents
+    from corpuscle.data.doctor.inspection import inspect as look
+    from corpuscle.data.doctor.leaks import find_leaks, leak_message
     from corpuscle.data.split_files import write_split_csv, write_split_folder
     from corpuscle.data.splits import divide_anew, split_table
 
@@ -172,7 +172,7 @@ def evaluate(
     Raises:
         CorpuscleError: no finished run, bad data, or classes that the run does not know.
     """
-    from corpuscle.data.inspection import describe
+    from corpuscle.data.doctor.inspection import describe
     from corpuscle.engine.rescore import experiment_of, labelled_table, own_table, rescore
 
     run = Path(run)

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.errors import CorpuscleError, DataFault
-from corpuscle.data.inspection import describe, inspect
+from corpuscle.data.doctor.inspection import describe, inspect
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.readers.read import read_pixels
 from corpuscle.data.readers.tiles import tile_of

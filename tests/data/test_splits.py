@@ -15,7 +15,7 @@ import pytest
 
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.settings import validated
-from corpuscle.data.leaks import Leak, find_copies, find_leaks, leak_message
+from corpuscle.data.doctor.leaks import Leak, find_copies, find_leaks, leak_message
 from corpuscle.data.sources import scan
 from corpuscle.data.split_files import write_split_csv, write_split_folder
 from corpuscle.data.splits import SplitPlan, divide_anew, split_table

@@ -14,12 +14,12 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.legend import as_plain
 from corpuscle.core.progress import Progress
-from corpuscle.data.audit import Audit, audit, check_faults
 from corpuscle.data.budget import within_budget
 from corpuscle.data.cache import Canvases, survey
+from corpuscle.data.doctor.audit import Audit, audit, check_faults
+from corpuscle.data.doctor.inspection import describe
+from corpuscle.data.doctor.leaks import find_leaks, leak_message
 from corpuscle.data.fingerprint import holdings, sizes
-from corpuscle.data.inspection import describe
-from corpuscle.data.leaks import find_leaks, leak_message
 from corpuscle.data.masks import Masks, survey_masks
 from corpuscle.data.points import near_neighbours
 from corpuscle.data.sources import scan

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from corpuscle.core.settings import Settings
-from corpuscle.data.audit import GuardPlan
+from corpuscle.data.doctor.audit import GuardPlan
 from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan

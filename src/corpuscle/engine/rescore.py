@@ -16,7 +16,7 @@ from corpuscle.core.files import disk_errors, write_json
 from corpuscle.core.legend import IGNORED, Legend, from_plain
 from corpuscle.core.progress import Progress
 from corpuscle.core.settings import resolve, validated
-from corpuscle.data.audit import Audit, GuardPlan, audit, check_faults
+from corpuscle.data.doctor.audit import Audit, GuardPlan, audit, check_faults
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.masks import ReadEachTime
 from corpuscle.data.prepare import PreparePlan

@@ -12,7 +12,7 @@ import pytest
 
 from corpuscle.core.errors import DataFault
 from corpuscle.core.progress import Progress
-from corpuscle.data.inspection import contents, describe, inspect
+from corpuscle.data.doctor.inspection import contents, describe, inspect
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.splits import SplitPlan

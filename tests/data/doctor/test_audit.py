@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.errors import CorpuscleError, DataFault
-from corpuscle.data.audit import GuardPlan, audit, check_faults
+from corpuscle.data.doctor.audit import GuardPlan, audit, check_faults
 from corpuscle.data.table import COLUMNS, Table
 
 

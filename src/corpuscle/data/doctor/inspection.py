@@ -10,10 +10,10 @@ import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.progress import SILENT, Progress
-from corpuscle.data.audit import Audit, audit
 from corpuscle.data.cache import survey
+from corpuscle.data.doctor.audit import Audit, audit
+from corpuscle.data.doctor.leaks import Leak, find_leaks
 from corpuscle.data.fingerprint import holdings, sizes
-from corpuscle.data.leaks import Leak, find_leaks
 from corpuscle.data.masks import survey_masks
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.settings import Settings
-from corpuscle.data.leaks import find_copies
+from corpuscle.data.doctor.leaks import find_copies
 from corpuscle.data.table import Table
 
 
