@@ -7,7 +7,7 @@ import shutil
 import polars as pl
 import pytest
 
-SMALL = ["--budgets", "100,50", "--seeds", "0,1"]
+SMALL = ["--budgets", "100,50", "--seeds", "0,1", "--at-once", "1"]
 
 
 @pytest.fixture(scope="module")

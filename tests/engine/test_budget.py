@@ -14,7 +14,8 @@ from PIL import Image
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import validated
 from corpuscle.core.stopped import Stopped
-from corpuscle.engine.budget import Asked, Cell, Cells, compose_cells, keep_starts, train_cells
+from corpuscle.engine.budget import Asked, Cells, compose_cells, keep_starts, train_cells
+from corpuscle.engine.budget_cells import Cell, cells_at_once
 from corpuscle.engine.budget_data import pretraining_rows
 from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, read_starts, settings_of
 from corpuscle.engine.budget_table import tabulate
@@ -80,8 +81,8 @@ TINY = {"net.model": "timm/test_resnet", "prepare.size": 32, "fit.batch_size": 8
 TINY |= {"device.name": "cpu", "device.precision": "fp32", "device.workers": 0, "split.test": 0.2, "split.val": 0.2}
 
 
-def asked(cells, out, **more):
-    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0, 1), "starts": ("scratch",)})
+def asked(cells, out, at_once=1, **more):
+    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0, 1), "starts": ("scratch",), "at_once": at_once})
     return Asked(cells, out, plan, "default", TINY | more, lambda name, values: compose(name, None, values))
 
 
@@ -99,8 +100,44 @@ def test_a_table_that_was_stopped_goes_on_to_the_same_numbers(cells, tmp_path):
 
 
 @pytest.mark.slow
+def test_cells_trained_at_the_same_time_have_the_numbers_of_those_in_turn(cells, listener, tmp_path, monkeypatch):
+    monkeypatch.setattr("corpuscle.engine.budget_cells.num_cores", lambda: 2)  # a thread each
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        turn = tabulate(tmp_path / "turn", train_cells(asked(cells, tmp_path / "turn"), Call({})), [50.0])
+    finally:
+        torch.set_num_threads(threads)
+    stops = itertools.count(1)  # at the first look, while both are under way
+    with pytest.raises(Stopped):
+        train_cells(asked(cells, tmp_path / "b", 2), Call({}, stopping=lambda: 15 * (next(stops) == 1)))
+    assert not any((tmp_path / "b" / "runs").glob("*/metrics.json"))
+    told = asked(cells, tmp_path / "b", 2)
+    again = tabulate(tmp_path / "b", train_cells(told, Call({}, progress=listener)), [50.0])
+    assert "2 cells at a time, each on 1 of 2 cores" in listener.lines
+    assert again.curve.equals(turn.curve) and again.cells.drop("seconds").equals(turn.cells.drop("seconds"))
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_trained_among_several_is_left_out(cells, listener, tmp_path):
+    told = asked(cells, tmp_path / "b", 2, **{"device.precision": "fp16"})
+    found = train_cells(told, Call({}, progress=listener))
+    assert sorted(found.faults) == ["50-scratch-0", "50-scratch-1"]
+    assert all("device.precision fp16 expects a CUDA GPU" in reason for reason in found.faults.values())
+
+
+def test_on_a_cpu_a_cell_a_core_is_trained_at_a_time(monkeypatch, cells, tmp_path):
+    monkeypatch.setattr("corpuscle.engine.budget_cells.num_cores", lambda: 6)
+    there = compose_cells(asked(cells, tmp_path), [Start("scratch", "scratch")], {(50.0, 0): {}, (50.0, 1): {}})
+    assert [cells_at_once(number, there) for number in (0, 1, 2, 5)] == [2, 1, 2, 2]
+    assert cells_at_once(0, there * 2) == 4 and cells_at_once(0, there * 9) == 6 and cells_at_once(0, []) == 1
+
+
+@pytest.mark.slow
 def test_joined_encoders_are_gone_on_with_and_another_size_is_told(cells, finished, listener, tmp_path):
-    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0,), "starts": (f"{finished}:all", "joined")})
+    plan = validated(
+        BudgetPlan, {"budgets": (50,), "seeds": (0,), "starts": (f"{finished}:all", "joined"), "at_once": 1}
+    )
     told = Asked(cells, tmp_path / "b", plan, "default", TINY | {"prepare.size": 40}, asked(cells, tmp_path).compose)
     first = train_cells(told, Call({}, progress=listener))
     assert not first.faults and train_cells(told, Call({})).cells == first.cells
@@ -142,7 +179,7 @@ def saved(folder, seed=0, **plan):
 @pytest.mark.slow
 def test_a_run_that_was_trained_again_is_not_mixed_into_the_table(cells, tmp_path):
     run = saved(tmp_path / "a")
-    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0,), "starts": (str(run),)})
+    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0,), "starts": (str(run),), "at_once": 1})
     told = replace(asked(cells, tmp_path / "b"), plan=plan)
     assert not train_cells(told, Call({})).faults
     facts = json.loads((tmp_path / "b" / "budget.json").read_text())
@@ -170,7 +207,7 @@ def test_the_features_of_a_run_are_pooled_as_they_were(tmp_path):
 def test_a_run_that_joins_encoders_is_no_start(cells, tmp_path):
     one = JoinedPlan(run="runs/a", net=NetPlan(model="timm/test_resnet"), size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
     run = saved(tmp_path / "a", joined=(one,))
-    plan = validated(BudgetPlan, {"starts": (str(run),)})
+    plan = validated(BudgetPlan, {"starts": (str(run),), "at_once": 1})
     with pytest.raises(CorpuscleError, match=r"expected a run of one encoder, .*/a joins runs/a itself; name these in"):
         train_cells(replace(asked(cells, tmp_path / "b"), plan=plan), Call({}))
 

@@ -189,3 +189,16 @@ def test_clipping_shortens_a_long_gradient(fit, tmp_path):
     )
     assert far > 1e-2
     assert 0 < near <= 4 * 0.1 * 1e-4 * 1.01  # four steps no longer than the rate times the norm
+
+
+def test_an_epoch_that_is_not_validated_has_no_scores_and_is_not_kept(fit, tmp_path):
+    run = fit(tmp_path / "run", **{"epochs": [5], "fit.validate_every": 2})
+    rows = log(run)
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, False, True, True]  # the last one always
+    assert not any(row["best"] == "true" for row in rows if not row["val_loss"])
+    assert any(row["best"] == "true" for row in rows)
+
+
+def test_patience_waits_for_a_validation(fit, tmp_path):
+    run = fit(tmp_path / "run", **{"epochs": [9], "fit.validate_every": 3, "fit.patience": 1, "learning_rate": 1e-9})
+    assert len(log(run)) in (6, 9) and bool(log(run)[-1]["val_loss"])

@@ -13,7 +13,7 @@ from corpuscle.data.fingerprint import Normalisation
 from corpuscle.data.loader import Order
 from corpuscle.engine.device import DevicePlan, choose_machine
 from corpuscle.engine.experiment import Experiment
-from corpuscle.engine.plan import balanced_weights, choose_epochs, choose_shrink, choose_size, derive
+from corpuscle.engine.plan import balanced_weights, choose_epochs, choose_shrink, choose_size, choose_validation, derive
 from corpuscle.engine.schedule import FitPlan
 
 MEASURED = Normalisation((0.5,) * 3, (0.2,) * 3)
@@ -81,6 +81,15 @@ def test_a_size_is_chosen_within_its_bounds_and_no_larger_than_the_images(median
 def test_a_small_set_gets_more_epochs():
     few, many = choose_epochs(100)[0], choose_epochs(100_000)[0]
     assert few > many >= 1
+
+
+def test_the_images_asked_for_are_seen():
+    assert [choose_epochs(number, 20_000)[0] for number in (13, 630, 1261, 90_000)] == [100, 32, 16, 1]
+    assert choose_epochs(630, 20_000)[1].startswith("630 training images; to see 20000, as asked for")
+
+
+def test_no_more_images_are_validated_than_have_learned():
+    assert [choose_validation(number, 270) for number in (13, 126, 270, 1261)] == [21, 3, 1, 1]
 
 
 @pytest.mark.parametrize(("apart", "shrink"), [(None, 1), (3, 1), (19.9, 1), (20, 2), (45, 4), (80, 8), (900, 8)])

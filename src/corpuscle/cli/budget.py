@@ -37,6 +37,9 @@ def budget(
         typer.Option(metavar="RECIPE,…", help="Recipes that learn first, without labels: contrast, prcc."),
     ] = None,
     unlabelled: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Further images for --pretrain.")] = None,
+    at_once: Annotated[
+        int, typer.Option(metavar="N", help="Cells trained at the same time; 0: one a core, on a GPU one.")
+    ] = 0,
     recipe: Annotated[
         str, typer.Option(metavar="NAME", help=f"Of every cell: {', '.join(RECIPES[:-1])} or {RECIPES[-1]}.")
     ] = "default",
@@ -69,7 +72,7 @@ def budget(
     recipe of --pretrain begins with its name: --set contrast.epochs=[100].
     """
     settings = options.chosen(locals())
-    how: dict[str, Any] = {"budgets": budgets, "seeds": seeds, "reach": reach}
+    how: dict[str, Any] = {"budgets": budgets, "seeds": seeds, "reach": reach, "at_once": at_once}
     how |= {name: given for name, given in (("starts", starts), ("pretrain", pretrain)) if given is not None}
     how |= {} if unlabelled is None else {"unlabelled": str(unlabelled)}
     from corpuscle import making

@@ -87,4 +87,11 @@ def _rate(speed: float) -> str:
     return f"{speed:.0f}/s" if speed >= 10 else f"{speed:.2g}/s"
 
 
+class Bars(Progress):
+    """Progress that shows how far a long work is, and says nothing else."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+
 SILENT = Progress(shown=False)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import write_json, write_text
-from corpuscle.core.progress import Progress
+from corpuscle.core.progress import Bars
 from corpuscle.core.settings import flatten
 from corpuscle.data.splits import PARTS, in_parts
 from corpuscle.engine import run_folder
+from corpuscle.engine.budget_cells import Cell, train_each
 from corpuscle.engine.budget_data import SPLIT, drawn_labels, found_images, pretraining_rows, write_split
 from corpuscle.engine.budget_plan import (
     JOINED,
@@ -37,7 +38,6 @@ FACTS, STARTS, PRETRAIN = "budget.json", "starts.json", "pretrain.csv"
 RUNS, PRETRAINED = "runs", "pretrained"
 OF_BUDGET = ("split.budget", "split.per_class")  # what the command itself says
 OF_ALL = ("read.", "prepare.", "cache.", "device.")  # settings of the cells that hold for pretraining too
-MENDABLE = (CorpuscleError, MemoryError, RuntimeError)  # what ends a cell and not the rest
 
 Composed = tuple[Experiment, dict[str, str]]
 Compose = Callable[[str, Mapping[str, Any]], Composed]
@@ -83,43 +83,6 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One training of the table.
-
-    Attributes:
-        budget: of the labels, in percent.
-        start: where it starts.
-        seed: of the weights, the order and the labels drawn.
-        folder: of its run.
-        counts: labels of each class.
-        experiment, origins: its settings, and where they came from.
-    """
-
-    budget: float
-    start: Start
-    seed: int
-    folder: Path
-    counts: Mapping[str, int]
-    experiment: Experiment
-    origins: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """As its folder is called."""
-        return self.folder.name
-
-    @property
-    def labels(self) -> int:
-        """How many labels it learns from."""
-        return sum(self.counts.values())
-
-    @property
-    def finished(self) -> bool:
-        """Whether it has been trained and judged."""
-        return (self.folder / run_folder.METRICS).is_file()
-
-
-@dataclass(frozen=True)
 class Cells:
     """The table once all is trained.
 
@@ -145,7 +108,7 @@ def train_cells(asked: Asked, call: Call) -> Cells:
     base = check_asked(asked)
     begun = time.perf_counter()
     with run_folder.only_writer(out):
-        data = ready(asked.path, base, task_of(base), _quiet(call.progress))
+        data = ready(asked.path, base, task_of(base), Bars(call.progress.shown))
         counts = drawn_labels(data, asked.plan)
         write_split(data, out, asked.of_cells)
         starts = read_starts(asked.plan, pretrain(asked, data, call))
@@ -158,7 +121,7 @@ def train_cells(asked: Asked, call: Call) -> Cells:
             check_probe(cell.experiment)
             if cell.folder.is_dir():
                 run_folder.check(cell.folder, with_joined(cell.experiment, task_of(cell.experiment)))
-        faults = dict(_train_each(asked.path, cells, call))
+        faults = dict(train_each(asked.path, cells, asked.plan.at_once, call))
         before = run_folder.read_json(out / FACTS)["seconds"] if (out / FACTS).is_file() else 0.0
         facts = facts_of(asked, data, starts, before + time.perf_counter() - begun, call.command)
         write_json(out / FACTS, facts)
@@ -281,42 +244,6 @@ def compose_cells(
                 folder = asked.out / RUNS / f"{budget:g}-{start.name}-{seed}"
                 cells.append(Cell(budget, start, seed, folder, counts[budget, seed], experiment, origins))
     return cells
-
-
-def _train_each(path: Path, cells: Sequence[Cell], call: Call) -> Iterator[tuple[str, str]]:
-    """Train the cells that are not finished; gives the name of each that cannot be, and why."""
-    say, left = call.progress.say, [cell for cell in cells if not cell.finished]
-    if len(left) < len(cells):
-        say(f"cells finished before: {len(cells) - len(left)} of {len(cells)}")
-    for place, cell in enumerate(left, start=1):
-        begun = time.perf_counter()
-        try:
-            train(
-                path, cell.experiment, cell.folder, replace(call, origins=cell.origins, progress=_quiet(call.progress))
-            )
-        except MENDABLE as error:
-            reason = _in_one_line(error)
-            say(f"{place} of {len(left)}, {cell.name}: left out: {reason}")
-            yield cell.name, reason
-        else:
-            accuracy = run_folder.read_json(cell.folder / run_folder.METRICS)["parts"]["test"]["scores"]["accuracy"]
-            took = time.perf_counter() - begun
-            say(f"{place} of {len(left)}, {cell.name}: accuracy {accuracy['value']:.3f} in {took:.1f} s")
-
-
-def _in_one_line(error: Exception) -> str:
-    first, *more = str(error).splitlines() or [type(error).__name__]
-    return first + (f" (and {len(more)} more lines)" if more else "")
-
-
-def _quiet(progress: Progress) -> Progress:
-    """Progress that shows how far a long cell is, and says nothing else."""
-    return _Bars(progress.shown)
-
-
-class _Bars(Progress):
-    def say(self, line: str) -> None:
-        """Nothing: a line a cell is enough."""
 
 
 def facts_of(asked: Asked, data: Ready, starts: Sequence[Start], seconds: float, command: str) -> dict[str, Any]:

@@ -33,6 +33,12 @@ class BudgetPlan(Settings):
         "of pretrain if none is named",
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), description="of the weights, the order and the labels drawn")
+    at_once: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="cells trained at the same time; 0 is one a core on a CPU (at most 8), and one at a time on a GPU",
+    )
     reach: tuple[float, ...] = Field(
         (80.0, 90.0, 95.0), description="accuracies in percent for which the labels needed are told"
     )

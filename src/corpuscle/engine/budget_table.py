@@ -15,7 +15,8 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import write_text
 from corpuscle.core.records import Score
 from corpuscle.engine import run_folder
-from corpuscle.engine.budget import Cell, Cells
+from corpuscle.engine.budget import Cells
+from corpuscle.engine.budget_cells import Cell
 from corpuscle.engine.budget_plan import SCRATCH
 from corpuscle.metrics.budget import labels_for, mean_over_seeds, paired_over_seeds
 

@@ -17,6 +17,7 @@ from corpuscle.core.progress import Progress
 from corpuscle.data.budget import within_budget
 from corpuscle.data.cache import Canvases, survey
 from corpuscle.data.doctor.audit import Audit, audit, check_faults
+from corpuscle.data.doctor.diagnosis import as_facts, diagnose, told
 from corpuscle.data.doctor.inspection import describe
 from corpuscle.data.doctor.leaks import find_leaks, leak_message
 from corpuscle.data.fingerprint import holdings, sizes
@@ -120,6 +121,7 @@ class Ready:
             "faults": [vars(fault) for fault in self.findings.faults],
             "copies": [list(group) for group in self.findings.copies],
             "disagreeing": [list(group) for group in self.findings.disagreeing],
+            **as_facts(self.findings.found),
         }
 
 
@@ -141,17 +143,13 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     seen, masks = looked.frame, None
     if task.learns_masks:
         table, seen, masks = with_masks(table, seen, experiment, progress)
-    findings = audit(table, seen)
+    findings = diagnose(table, seen, experiment.guard, experiment.seed, progress)
     check_faults(table, findings, experiment.guard)
     experiment, crop_why = with_view(table, seen, experiment)
-    for fault in findings.faults:
-        progress.say(f"set aside: {fault}")
+    for line in told(findings.found):
+        progress.say(line)
     divided = divide(table, experiment, findings, seen)
     assert looked.canvases is not None
-    if findings.copies:
-        progress.say(f"sets of images with identical pixels: {len(findings.copies)}")
-    for images in findings.disagreeing:
-        progress.say(f"identical pixels, different labels: {', '.join(images)}")
     why = {
         "size": size_why,
         **({"crop": crop_why} if experiment.prepare.fit == "keep" or table.counted else {}),
@@ -241,7 +239,7 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
         CorpuscleError: names what is shared between parts.
     """
     sound = table.with_frame(table.frame.filter(findings.sound))
-    parted = split_table(sound, experiment.split, experiment.seed, together=findings.copies)
+    parted = split_table(sound, experiment.split, experiment.seed, together=findings.together)
     content = dict(zip(table.frame["image"], seen["content"], strict=True))
     leaks = find_leaks(parted, {image: digest for image, digest in content.items() if digest is not None})
     if leaks and not experiment.guard.allow_leaks:
@@ -264,7 +262,7 @@ def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str
     if experiment.prepare.fit == "keep":
         epochs, why = choose_epochs_of_crops(num_train, experiment.fit.batch_size)
     else:
-        epochs, why = choose_epochs(num_train)
+        epochs, why = choose_epochs(num_train, experiment.fit.images)
     chosen = [
         stage if stage.epochs or stage.train == "probe" else stage.model_copy(update={"epochs": epochs})
         for stage in experiment.stages

@@ -16,6 +16,7 @@ from corpuscle.core.seeds import seed_for
 from corpuscle.core.stopped import Stopped
 from corpuscle.engine.average import copied, kept_weights, move_average
 from corpuscle.engine.log import Epoch, Sums, add_to, epoch_row, epochs_since_best, say_row, total
+from corpuscle.engine.plan import choose_validation
 from corpuscle.engine.schedule import FitPlan, Stage, learning_rate
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def fit_stage(work: Work, stage: Stage, plan: FitPlan, seed: int, state: State, 
     shared = machine.shared(work.net)
     saved_at = time.monotonic()
     while state.place.epoch < stage.epochs:
-        if plan.patience and epochs_since_best(state.history, state.place.stage + 1) >= plan.patience:
+        if _patience_ends(work, stage, plan, state):
             work.progress.say(f"no improvement in {plan.patience} epochs: this stage ends early")
             break
         train_epoch(work, shared, stage, plan, seed, state, machine)
@@ -92,11 +93,28 @@ def fit_stage(work: Work, stage: Stage, plan: FitPlan, seed: int, state: State, 
             saved_at = time.monotonic()
 
 
+def _patience_ends(work: Work, stage: Stage, plan: FitPlan, state: State) -> bool:
+    """Whether the epochs without improvement are more than are waited for, as the last validation shows."""
+    judged_now = work.val is None or is_validated(work, stage, plan, state.place.epoch - 1)
+    return (
+        bool(plan.patience) and judged_now and epochs_since_best(state.history, state.place.stage + 1) >= plan.patience
+    )
+
+
+def is_validated(work: Work, stage: Stage, plan: FitPlan, epoch: int) -> bool:
+    """Whether an epoch of the stage, from 0, is judged on the validation part."""
+    if work.val is None:
+        return False
+    every = plan.validate_every or choose_validation(len(work.train.order.places), len(work.val.order.places))
+    return (epoch + 1) % every == 0 or epoch + 1 == stage.epochs
+
+
 def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine: Machine) -> dict[str, Any]:
     """Judge the epoch that has just ended, keep its weights if they are the best, and return its row of the log."""
     kept = machine.same(kept_weights(work.net, state))
     validated = None
-    if work.val is not None:
+    if is_validated(work, stage, plan, state.place.epoch):
+        assert work.val is not None
         copied(work.spare, work.net.state_dict())
         work.net.load_state_dict(kept)
         validated = validate(work.net, work.val, work.task, machine)
@@ -105,7 +123,7 @@ def finish_epoch(work: Work, stage: Stage, plan: FitPlan, state: State, machine:
     epoch = Epoch(len(state.history) + 1, state.place.stage + 1, stage.train, rate, machine.world)
     row = epoch_row(epoch, work.task, total(machine.gathered(state.running)), validated)
     row = judged(row, work.task, state)
-    if row["best"] or plan.keep == "last" or validated is None:
+    if row["best"] or plan.keep == "last" or work.val is None:
         whole = work.whole.state_dict() | {work.prefix + name: value for name, value in kept.items()}
         copied(state.best_weights, whole)
     return row

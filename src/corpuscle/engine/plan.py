@@ -55,10 +55,23 @@ def choose_shrink(apart: float | None) -> tuple[int, str]:
     return shrink, f"half the objects have a neighbour within {apart:.0f} pixels; at least {NEAREST} should remain"
 
 
-def choose_epochs(num_train: int) -> tuple[int, str]:
-    """Passes over the training part where none are asked for, and why."""
+def choose_epochs(num_train: int, images: int = 0) -> tuple[int, str]:
+    """Passes over the training part where none are asked for, and why.
+
+    Args:
+        num_train: images of the training part.
+        images: to see, as asked for; 0 where that is open too.
+    """
+    if images:
+        epochs = min(max(round(images / max(num_train, 1)), 1), MOST_EPOCHS)
+        return epochs, f"{num_train} training images; to see {images}, as asked for, in at most {MOST_EPOCHS} passes"
     epochs = min(max(IMAGES_SEEN // max(num_train, 1), FEWEST_EPOCHS), MOST_EPOCHS)
     return epochs, f"{num_train} training images; from {FEWEST_EPOCHS} to {MOST_EPOCHS}, to see {IMAGES_SEEN} if it can"
+
+
+def choose_validation(num_train: int, num_val: int) -> int:
+    """Epochs from one validation to the next that make it see no more images than learn."""
+    return max(-(-num_val // max(num_train, 1)), 1)
 
 
 def choose_epochs_of_crops(num_train: int, batch_size: int) -> tuple[int, str]:

@@ -68,6 +68,18 @@ class FitPlan(Settings):
         0.99, ge=0.0, lt=1.0, description="decay a step of the moving average of the weights; 0 is none"
     )
     clip_norm: float = Field(5.0, ge=0.0, description="longest gradient that is followed in full; 0 is any")
+    images: int = Field(
+        0,
+        ge=0,
+        description="images to see in a stage whose epochs are left open; 0 is 36,000, in no fewer than 30 epochs; "
+        "never more than 100 epochs",
+    )
+    validate_every: int = Field(
+        0,
+        ge=0,
+        description="epochs from one validation to the next, beside the last; 0 validates once as many images have "
+        "learned as are validated",
+    )
     patience: int = Field(0, ge=0, description="epochs without improvement after which a stage ends early; 0 is never")
     keep: Literal["best", "last"] = Field("best", description="which epoch's weights are kept, by the validation part")
     keep_improved: int = Field(

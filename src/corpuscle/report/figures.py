@@ -309,7 +309,8 @@ def _epochs(log: pl.DataFrame, label: str, height: float = 2.9) -> tuple[Figure,
 def _lines(axes: Axes, log: pl.DataFrame, lines: Mapping[str, tuple[str, str, Any]]) -> None:
     for label, (column, colour, dash) in lines.items():
         if column in log.columns and log[column].is_not_null().any():
-            axes.plot(log["epoch"], log[column], label=label, color=colour, linestyle=dash, marker=_marker(log))
+            seen = log.drop_nulls(column)
+            axes.plot(seen["epoch"], seen[column], label=label, color=colour, linestyle=dash, marker=_marker(log))
     legend(axes, over=1.08 if log["stage"].n_unique() > 1 else 1.0)
 
 
