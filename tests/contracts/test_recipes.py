@@ -117,20 +117,19 @@ def test_its_experiment_survives_toml(name):
 def test_it_trains_on_drawn_cells(name, cells, masked_cells, dots, masks, encoder, tmp_path):
     recipe = RECIPES[name]()
     probes = [stage.train == "probe" for stage in recipe.stages]
-    stages, maps = recipe.stages, recipe.net.model in MAPPERS
+    stages, maps, at_once = recipe.stages, recipe.net.model in MAPPERS, recipe.net.model == "codebook"
     flags = {
-        **({"net.widths": (4, 6)} if maps else {"net.model": "timm/test_resnet"}),
+        **({"net.widths": (4, 6)} if maps else {"net.words": 8} if at_once else {"net.model": "timm/test_resnet"}),
         "net.weights": str(encoder) if any(probes) else "none",
         "prepare.size": 32,
         "data.group_from": None,
-        "epochs": [0 if probe else 1 for probe in probes],
+        "epochs": [0 if probe or at_once else 1 for probe in probes],
         "score.resamples": 100,
         "device.name": "cpu",
     }
     experiment, origins = compose(name, flags=flags)
     plain = masked_cells if experiment.steps.apply_mask else cells
-    of_task = {"classify": plain, "contrast": cells, "count": dots, "reconstruct": cells, "segment": masks}
-    data = of_task[experiment.task]
+    data = {"classify": plain, "count": dots, "segment": masks}.get(experiment.task, cells)
     run = train(data, experiment, tmp_path / "run", Call(origins))
     metrics = json.loads((run / "metrics.json").read_text())
     assert (metrics["task"], set(metrics["parts"])) == (experiment.task, {"val", "test"})

@@ -101,8 +101,16 @@ def reconstruct():
     return Case(task, torch.randn_like(target), target, target + 0.1 * torch.randn_like(target), table, plan)
 
 
+def cluster():
+    output = 0.2 + 0.1 * torch.rand(NUM, 3)
+    table = Table(labelled().without_labels().frame, Path("data"), ("image",), "rows")
+    plan = NetPlan(model="codebook", head="none", pool="none", words=4)
+    return Case(build_task("cluster"), output, torch.zeros(NUM, dtype=torch.long), output / 2, table, plan)
+
+
 CASES = {
     "classify": classify,
+    "cluster": cluster,
     "count": count,
     "count by densities": count_densities,
     "reconstruct": reconstruct,
@@ -166,7 +174,7 @@ def test_a_step_along_the_gradient_lowers_the_loss(case):
 
 def test_what_is_said_is_a_row_an_image_and_a_number_a_class_in_double_precision(case):
     said_NK = case.task.decode(case.output, case.target)
-    width = 6 if case.masks else 2 if case.task.learns_images else 3
+    width = 6 if case.masks else 2 if case.task.learns_images else 3 if case.task.learns_labels else 1
     assert case.task.num_outputs(CLASSES) == 3 and said_NK.shape == (NUM, width)
     assert said_NK.dtype == np.float64 and np.isfinite(said_NK).all()
     assert case.task.learns_images or said_NK.min() >= 0

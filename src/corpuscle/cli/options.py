@@ -16,7 +16,7 @@ SHOWN = (
     *("accuracy", "balanced_accuracy", "auroc"),
     *("mae", "r", "coverage", "dot_f1"),
     *("mean_dice", "mean_iou", "boundary_f1"),
-    *("ssim", "retrieval"),
+    *("ssim", "retrieval", "distortion"),
 )
 
 SETTING_OF = {

@@ -232,7 +232,7 @@ def encoder_settings(run: Path) -> dict[str, Any]:
         inner = ", ".join(one.run for one in net.joined)
         raise CorpuscleError(f"expected a run of one encoder, {run} joins {inner} itself; name these in its place")
     pool = "avg" if net.pool == "none" else net.pool  # features of one that gave maps are their mean
-    return {"net.model": net.model, "net.norm": net.norm, "net.pool": pool}
+    return {"net.model": net.model, "net.norm": net.norm, "net.pool": pool, "net.words": net.words}
 
 
 def other_sizes(starts: Sequence[Start], size: int) -> list[str]:

@@ -16,7 +16,7 @@ from corpuscle.core.records import Score
 from corpuscle.engine import run_folder
 from corpuscle.metrics.areas import Areas
 from corpuscle.metrics.compare import paired_count_difference, paired_difference
-from corpuscle.metrics.means import PAIRED, REMADE, MeanMetric, score_means
+from corpuscle.metrics.means import CLUSTERED, PAIRED, REMADE, MeanMetric, score_means
 from corpuscle.metrics.segmentation import paired_mask_difference
 
 
@@ -93,6 +93,7 @@ SCORES: dict[str, Callable[[str, str, pl.DataFrame, list[str]], list[tuple[str, 
     "classify": _of_classes,
     "count": _of_counts,
     "segment": _of_masks,
+    "cluster": partial(_of_means, CLUSTERED),
     "contrast": partial(_of_means, PAIRED),
     "reconstruct": partial(_of_means, REMADE),
 }
@@ -100,6 +101,7 @@ PREFIX = {
     "segment": "both_",
     "classify": "p_",
     "count": "count_",
+    "cluster": "distortion",
     "contrast": "retrieval",
     "reconstruct": "ssim",
 }  # of the columns that name a class or a kind, and of those that no other task has

@@ -40,7 +40,7 @@ class ScorePlan(Settings):
 class Experiment(Settings):
     """Everything a training run was asked to do."""
 
-    task: Literal["classify", "contrast", "count", "reconstruct", "segment"] = Field(
+    task: Literal["classify", "cluster", "contrast", "count", "reconstruct", "segment"] = Field(
         "classify", description="what is learned"
     )
     seed: int = Field(0, ge=0, description="of every random choice: split, weights, order, augmentation")

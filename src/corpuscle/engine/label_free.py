@@ -37,12 +37,12 @@ def check_label_free(experiment: Experiment, task: Task) -> None:
     if task.learns_labels:
         if experiment.data.labels == "none":
             raise CorpuscleError(
-                f"data.labels=none expects a task without labels, got task {name}; pass --recipe contrast or prcc, or "
-                "leave data.labels at auto"
+                f"data.labels=none expects a task without labels, got task {name}; pass --recipe contrast, prcc or "
+                "codebook, or leave data.labels at auto"
             )
         return
     frozen = [stage.train for stage in experiment.stages if stage.train != "all"]
-    if frozen:
+    if frozen and name != "cluster":
         raise CorpuscleError(
             f"task={name} expects stages that train all, got {', '.join(frozen)}; pass --set stages.0.train=all"
         )

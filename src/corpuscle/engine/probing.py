@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +156,7 @@ def fit_probe(work: Probe, keep: str, state: State) -> None:
     elif machine.first:
         assert isinstance(layer, nn.Linear)
         alone = how if machine.world == 1 else replace(how, stopping=lambda: 0)  # the others wait and cannot be told
-        fitted = fit_linear(examples, layer.out_features, work.seed, alone)
+        fitted = fit_linear(examples, layer.out_features, work.seed, alone, work.net.common_scale)
         layer.load_state_dict({"weight": torch.from_numpy(fitted.weight_KC), "bias": torch.from_numpy(fitted.bias_K)})
         how.progress.say(f"probe: logistic regression with C = {fitted.c:g} ({fitted.why})")
         found = {"C": fitted.c}
@@ -256,7 +256,13 @@ def examples_of(features: Features, table: Table, weight_K: np.ndarray | None = 
     return Examples(stacked_NC, np.tile(class_N, views), np.tile(group_N, views), np.tile(weight_N, views))
 
 
-def fit_linear(examples: Examples, num_classes: int, seed: int, how: Passing) -> Fitted:
+def fit_linear(
+    examples: Examples,
+    num_classes: int,
+    seed: int,
+    how: Passing,
+    shared_scale: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Fitted:
     """A logistic regression on features of mean 0 and deviation 1, these two then folded into its weights.
 
     The strength of the penalty is the one of a grid whose log loss is least in cross-validation, folds stratified by
@@ -267,14 +273,16 @@ def fit_linear(examples: Examples, num_classes: int, seed: int, how: Passing) ->
         num_classes: K; a class without an example is never said.
         seed: of the folds.
         how: shows how far it is, and is asked whether to stop.
+        shared_scale: from the deviation of each feature to what it is scaled by.
 
     Raises:
         Stopped: someone asked for it.
     """
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler()
-    scaled = replace(examples, features_NC=scaler.fit_transform(examples.features_NC))
+    scaler = StandardScaler().fit(examples.features_NC)
+    scaler.scale_ = shared_scale(scaler.scale_)
+    scaled = replace(examples, features_NC=scaler.transform(examples.features_NC))
     c, why = choose_strength(scaled, seed, how)
     model = _fitted(_regression(c), scaled)
     coef, intercept = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)

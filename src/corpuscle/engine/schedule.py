@@ -9,20 +9,22 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from corpuscle.core.settings import Settings
 
+AT_ONCE = ("probe", "words")  # stages that are fitted in one go
+
 
 class Stage(Settings):
     """A stretch of training in which the same parameters learn."""
 
-    train: Literal["all", "head", "probe"] = Field(
+    train: Literal["all", "head", "probe", "words"] = Field(
         "all",
         description="what learns: every parameter, the head on a frozen encoder, or the same head fitted in one go "
-        "(logistic regression; with net.head neighbours the training images are remembered)",
+        "(logistic regression; with net.head neighbours the training images are remembered), or a codebook's words",
     )
     epochs: int = Field(
         0,
         ge=0,
         le=100_000,
-        description="passes over the training part; 0 chooses by the number of images; a probe has none",
+        description="passes over the training part; 0 chooses by the number of images; what is fitted at once has none",
     )
     learning_rate: float = Field(0.002, gt=0.0, le=100.0, description="highest learning rate of the stage")
     schedule: Literal["cosine", "constant", "table"] = Field("cosine", description="course of the learning rate")

@@ -42,6 +42,7 @@ from corpuscle.engine.probing import Probe, check_probe, fit_probe, passing_alon
 from corpuscle.engine.schedule import Stage
 from corpuscle.engine.steps import write_made
 from corpuscle.engine.stopping import listening
+from corpuscle.engine.words import Finding, check_words, find_words
 from corpuscle.nets.card import Card, save
 from corpuscle.nets.net import Net
 from corpuscle.nets.weights import load_weights
@@ -100,6 +101,7 @@ def train(path: Path, experiment: Experiment, out: Path, call: Call) -> Path:
     check_plan(experiment.net)
     check_label_free(experiment, task_of(experiment))
     check_probe(experiment)
+    check_words(experiment)
     experiment = with_joined(experiment, task_of(experiment))
     machine = choose_machine(experiment.device)
     call = call if machine.first else replace(call, progress=SILENT)
@@ -200,6 +202,8 @@ class Training:
         """One stage, from where the state stands, and the step to the next."""
         if stage.train == "probe":
             self._probe(stage, stopping)
+        elif stage.train == "words":
+            self._words(stopping)
         else:
             self._steps(stage, resumed, stopping)
         self.learner.load_state_dict(self.state.best_weights)
@@ -227,6 +231,12 @@ class Training:
         weight_K = self.derived.weight_K
         probe = Probe(self.learner, self._task(), train, val, self.data.table, weight_K, experiment.seed, how)
         fit_probe(probe, experiment.fit.keep, self.state)
+        self._log()
+
+    def _words(self, stopping: Callable[[], int]) -> None:
+        images, train, val = self._images(varied=False), self.data.places("train"), self.data.places("val")
+        how, seed = self._passing(stopping), self.data.experiment.seed
+        find_words(Finding(self.learner, self._task(), images, train, val, seed, how), self.state)
         self._log()
 
     def _work(self, stage: Stage, stopping: Callable[[], int]) -> Work:

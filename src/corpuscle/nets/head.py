@@ -173,6 +173,18 @@ def image(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Im
     return ImageHead(*layers, nn.Conv2d(num_inputs, num_outputs, 3, padding=1), stride=stride)
 
 
+class AsItIs(Head):
+    """What the encoder says, in fp32."""
+
+    def forward(self, features_NC: Tensor) -> Tensor:
+        return features_NC.float()
+
+
+def nothing(plan: NetPlan, num_features: int, num_outputs: int, stride: int) -> Head:
+    """No layers."""
+    return AsItIs()
+
+
 HEADS: dict[str, Callable[[NetPlan, int, int, int], Head]] = {
     "linear": linear,
     "mlp": mlp,
@@ -181,4 +193,5 @@ HEADS: dict[str, Callable[[NetPlan, int, int, int], Head]] = {
     "mask": mask,
     "image": image,
     "neighbours": neighbours,
+    "none": nothing,
 }

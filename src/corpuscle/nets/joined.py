@@ -26,8 +26,9 @@ class Nothing(nn.Module):
 class Frozen(nn.Module):
     """An encoder that no longer learns: image_NCHW, as the net sees it, to features_NC of mean 0 and deviation 1.
 
-    The scale of each feature is that of the training images. Encoders of unlike origin differ in it, and the
-    weakest would be lost beside the others; a linear head loses nothing by it, as it would by a norm of each image.
+    The scale of each feature is that of the training images; an encoder whose features are `alike` has one for all.
+    Encoders of unlike origin differ in it, and the weakest would be lost beside the others; a linear head loses nothing
+    by it, as it would by a norm of each image.
 
     Args:
         encoder: image_NCHW, normalised as its own run did, to features_NC.
@@ -71,6 +72,8 @@ class Frozen(nn.Module):
     def measure(self, raw_NC: Tensor) -> None:
         """Learn the scale of the features from those of the training images, as the encoder gives them."""
         std_C = raw_NC.double().std(dim=0, correction=0)
+        if getattr(self.encoder, "alike", False):
+            std_C = std_C.square().mean().sqrt().expand_as(std_C)
         self.mean_C.copy_(raw_NC.double().mean(dim=0).float())
         self.std_C.copy_(std_C.clamp(min=LEAST_STD * std_C.mean().item() or 1.0).float())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,6 +83,21 @@ class Net(nn.Module):
 
     def forward(self, image_NCHW: Tensor, beside_NC: Tensor | None = None) -> Tensor:
         return self.head(self.features(image_NCHW, beside_NC))
+
+    def common_scale(self, std_C: np.ndarray) -> np.ndarray:
+        """The deviations by which features are scaled: one for all those of an encoder whose features are `alike`.
+
+        Args:
+            std_C: deviation of each feature, of this net's encoder first and then of each frozen one.
+        """
+        std_C, start = std_C.copy(), 0
+        blocks = [(self.encoder, self.num_features)]
+        blocks += [(frozen.encoder, frozen.num_features) for frozen in self.joined or ()]
+        for encoder, width in blocks:
+            if getattr(encoder, "alike", False):
+                std_C[start : start + width] = np.sqrt(np.square(std_C[start : start + width]).mean())
+            start += width
+        return std_C
 
     def learner(self) -> Net:
         """The part that learns, sharing its weights: nothing in training goes over frozen encoders, whose features come

@@ -146,7 +146,7 @@ def _resnets() -> Iterator[NetPlan]:
 
 def _outline(plan: NetPlan) -> Tensors:
     with torch.device("meta"):
-        return _learned(ENCODERS[plan.model](plan).state_dict())
+        return _learned(ENCODERS[plan.model](plan, 0).state_dict())
 
 
 def _learned(tensors: Tensors) -> Tensors:

@@ -14,6 +14,7 @@ from corpuscle.core.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
+    from corpuscle.nets.codebook import Codebook
     from corpuscle.nets.localiser import Localiser
     from corpuscle.nets.net import Net
     from corpuscle.nets.resnet import ResNet
@@ -25,6 +26,7 @@ Positive = Annotated[float, Field(gt=0)]
 MAP_HEADS = ("density", "mask")
 IMAGE_HEAD = "image"
 NO_ENCODER = "none"
+CODEBOOK, NO_HEAD = "codebook", "none"
 
 
 class NetPlan(Settings):
@@ -32,15 +34,16 @@ class NetPlan(Settings):
 
     model: str = Field(
         default="resnet18",
-        description="encoder: resnet18, 34, 50, 101, 152, localiser (eight layers), any timm name (timm/NAME); or what "
-        "gives maps: unet, or any decoder of segmentation-models-pytorch on any encoder (smp/unet-resnet18); none with "
-        "net.joined, whose features are then all there is",
+        description="encoder: resnet18, 34, 50, 101, 152, localiser (eight layers), codebook (visual words), any "
+        "timm name (timm/NAME); or what gives maps: unet, or any decoder of segmentation-models-pytorch on any encoder "
+        "(smp/unet-resnet18); none with net.joined, whose features are then all there is",
     )
-    head: Literal["linear", "mlp", "deep", "density", "mask", "image", "neighbours"] = Field(
+    head: Literal["linear", "mlp", "deep", "density", "mask", "image", "neighbours", "none"] = Field(
         default="linear",
         description="layers between the features and the outputs; deep is five layers of twice the features' width; "
         "density (with unet alone) gives a map whose sum is the count, mask (with unet or smp) each pixel's class, "
-        "image (with net.pool=none) the image again; neighbours lets the nearest training images vote",
+        "image (with net.pool=none) the image again; neighbours lets the nearest training images vote; none "
+        "(with codebook and net.pool=none) tells how far patches lie from their words",
     )
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(256,), min_length=1, description="widths of the mlp head's hidden layers"
@@ -51,7 +54,7 @@ class NetPlan(Settings):
     pool: Literal["avg", "max", "lse", "none"] = Field(
         default="avg",
         description="how the last maps of a classifying encoder become features: their mean, their maximum, or "
-        "log-sum-exp between the two; none leaves them, for net.head=image",
+        "log-sum-exp between the two; none leaves them, for net.head=image and none",
     )
     neighbours: int = Field(default=20, ge=1, description="training images that vote, with head neighbours")
     memory: int = Field(
@@ -59,6 +62,9 @@ class NetPlan(Settings):
     )
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         default=(32, 64, 128), min_length=1, max_length=6, description="channels of each level of the unet"
+    )
+    words: int = Field(
+        default=256, ge=2, le=65_536, description="visual words of each of the codebook's sizes of patch"
     )
     stride: Literal[1, 2, 4] = Field(default=2, description="pixels of the input to one of the unet's map")
     weights: str = Field(
@@ -112,36 +118,43 @@ class JoinedPlan(Settings):
 NetPlan.model_rebuild()
 
 
-def _resnet(plan: NetPlan, depth: int) -> ResNet:
+def _resnet(plan: NetPlan, size: int, depth: int) -> ResNet:
     from corpuscle.nets.resnet import ResNet
 
     return ResNet(depth, plan.norm, plan.pool)
 
 
-def _localiser(plan: NetPlan) -> Localiser:
+def _localiser(plan: NetPlan, size: int) -> Localiser:
     from corpuscle.nets.localiser import Localiser
 
     return Localiser(plan.pool)
 
 
-ENCODERS: dict[str, Callable[[NetPlan], nn.Module]] = {
+def _codebook(plan: NetPlan, size: int) -> Codebook:
+    from corpuscle.nets.codebook import Codebook
+
+    return Codebook(plan.words, size, plan.pool)
+
+
+ENCODERS: dict[str, Callable[[NetPlan, int], nn.Module]] = {
     "resnet18": partial(_resnet, depth=18),
     "resnet34": partial(_resnet, depth=34),
     "resnet50": partial(_resnet, depth=50),
     "resnet101": partial(_resnet, depth=101),
     "resnet152": partial(_resnet, depth=152),
     "localiser": _localiser,
+    "codebook": _codebook,
 }
 RESNETS = tuple(name for name in ENCODERS if name.startswith("resnet"))
 
 
-def _unet(plan: NetPlan) -> UNet:
+def _unet(plan: NetPlan, size: int) -> UNet:
     from corpuscle.nets.unet import UNet
 
     return UNet(plan.widths, plan.stride)
 
 
-MAPPERS: dict[str, Callable[[NetPlan], nn.Module]] = {"unet": _unet}
+MAPPERS: dict[str, Callable[[NetPlan, int], nn.Module]] = {"unet": _unet}
 
 
 def is_timms(model: str) -> bool:
@@ -168,13 +181,16 @@ def check_plan(plan: NetPlan) -> None:
             "net.head=density expects net.model=unet, net.head=mask unet or smp/DECODER-ENCODER, and these no other "
             f"heads, got model {plan.model} with head {plan.head}; pass --set net.head={heads}, or another --model"
         )
-    if (plan.head == IMAGE_HEAD) != (plan.pool == "none") or (plan.head == IMAGE_HEAD and plan.joined):
+    check_codebook(plan)
+    if (plan.model != CODEBOOK and (plan.head == IMAGE_HEAD) != (plan.pool == "none")) or (
+        plan.head == IMAGE_HEAD and plan.joined
+    ):
         joined = ", and encoders joined to it" if plan.joined else ""
         raise CorpuscleError(
             f"net.head=image and net.pool=none expect each other and one encoder, got head {plan.head} with pool "
             f"{plan.pool}{joined}; leave both as they are, or take them from --recipe prcc"
         )
-    if plan.model in (*MAPPERS, "localiser") and plan.weights == "imagenet":
+    if plan.model in (*MAPPERS, "localiser", CODEBOOK) and plan.weights == "imagenet":
         raise CorpuscleError(
             f"net.weights=imagenet expects a net with published weights, {plan.model} has none; "
             "pass none, a file, or the folder of a run"
@@ -194,6 +210,27 @@ def check_plan(plan: NetPlan) -> None:
         raise CorpuscleError(
             f"net.norm={plan.norm} is for {', '.join(RESNETS)}, the model is {plan.model}; leave net.norm at batch, "
             "or choose one of those with --model"
+        )
+
+
+def check_codebook(plan: NetPlan) -> None:
+    """See that a codebook either gives features to a head or tells distances without one.
+
+    Raises:
+        CorpuscleError: a head or a pool that it cannot have, or a head of none without it.
+    """
+    tells = plan.pool == "none"
+    if plan.model != CODEBOOK:
+        if plan.head == NO_HEAD:
+            raise CorpuscleError(
+                f"net.head=none expects net.model=codebook, got {plan.model}; pass --recipe codebook, or "
+                "--set net.head=linear"
+            )
+        return
+    if plan.pool not in ("avg", "none") or tells != (plan.head == NO_HEAD) or plan.head == IMAGE_HEAD:
+        raise CorpuscleError(
+            "net.model=codebook expects net.pool=avg with a head, or none with net.head=none (--recipe codebook), got "
+            f"pool {plan.pool} with head {plan.head}; pass --set net.pool=avg --set net.head=linear"
         )
 
 
@@ -263,5 +300,5 @@ def build_encoder(plan: NetPlan, size: int) -> tuple[nn.Module, int]:
     if plan.model == NO_ENCODER:
         return Nothing(), Nothing.num_features
     ours = ENCODERS.get(plan.model) or MAPPERS.get(plan.model)
-    encoder = ours(plan) if ours else smp_body.build(plan.model)
+    encoder = ours(plan, size) if ours else smp_body.build(plan.model)
     return encoder, cast(int, encoder.num_features)

@@ -11,6 +11,7 @@ from corpuscle.core.settings import flatten, origin_of, read_toml, resolve
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.schedule import Stage
 from corpuscle.recipes.camelyon import camelyon
+from corpuscle.recipes.codebook import codebook
 from corpuscle.recipes.contrast import contrast
 from corpuscle.recipes.count import count
 from corpuscle.recipes.default import default
@@ -27,6 +28,7 @@ from corpuscle.recipes.wbc import wbc
 PER_STAGE = ("epochs", "learning_rate")
 RECIPES = {
     "camelyon": camelyon,
+    "codebook": codebook,
     "contrast": contrast,
     "count": count,
     "default": default,

@@ -41,6 +41,7 @@ CURVES = {
         "val_mean_dice": "validation mean Dice",
         "val_mean_iou": "validation mean IoU",
     },
+    "cluster": {"train_distortion": "training distortion", "val_distortion": "validation distortion"},
     "contrast": {
         "train_loss": "training loss",
         "val_loss": "validation loss",
@@ -55,6 +56,7 @@ CURVES = {
 # scores that have no end, drawn apart from those that end at 1
 ERRORS: dict[str, tuple[str, ...]] = {
     "classify": (),
+    "cluster": ("distortion",),
     "contrast": ("loss",),
     "count": ("mae", "rmse"),
     "reconstruct": ("mae",),

@@ -35,7 +35,7 @@ class Remade:
 
 def draw(run: RunData) -> dict[str, Figure]:
     """Every figure that the run's numbers allow, by file name."""
-    if run.log is None:
+    if run.log is None or run.task not in CURVES:
         return {}
     drawn = {"loss": figures.loss_curves(run.log)}
     column, label = CURVES[run.task]

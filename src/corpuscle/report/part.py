@@ -140,6 +140,7 @@ def label_free_part(name: str, content: Mapping[str, Any]) -> JudgedPart:
 
 PARTS: dict[str, Callable[[str, Mapping[str, Any]], JudgedPart]] = {
     "classify": classified_part,
+    "cluster": label_free_part,
     "contrast": label_free_part,
     "count": counted_part,
     "reconstruct": label_free_part,

@@ -76,6 +76,9 @@ SEGMENT_SCORES = {
     "precision": ScoreWords("Precision", "of the pixels given this name, how many are correct"),
     "recall": ScoreWords("Recall", "of the pixels of this class, how many are found"),
 }
+CLUSTER_SCORES = {
+    "distortion": ScoreWords("Distortion", "how far patches lie from the nearest word; near 1 without words", "number"),
+}
 CONTRAST_SCORES = {
     "retrieval": ScoreWords("Retrieval", "views whose nearest neighbour in the batch is of the same image"),
     "loss": ScoreWords("Loss", "mean surprise at which view is of the same image, in nats", "number"),
@@ -88,11 +91,13 @@ SCORE_WORDS = {
     "classify": CLASSIFY_SCORES,
     "count": COUNT_SCORES,
     "segment": SEGMENT_SCORES,
+    "cluster": CLUSTER_SCORES,
     "contrast": CONTRAST_SCORES,
     "reconstruct": RECONSTRUCT_SCORES,
 }
 MAIN_SCORES = {
     "classify": ("balanced_accuracy", "accuracy", "auroc", "ece_calibrated"),
+    "cluster": ("distortion",),
     "contrast": ("retrieval", "loss"),
     "count": ("mae", "bias", "coverage", "dot_f1", "kappa", "r2"),
     "reconstruct": ("ssim", "mae"),
@@ -100,6 +105,7 @@ MAIN_SCORES = {
 }
 DRAWN_SCORES = {
     "classify": ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "auroc", "kappa"),
+    "cluster": (),
     "contrast": ("retrieval",),
     "count": ("kappa", "r", "r2", "dot_precision", "dot_recall", "dot_f1"),
     "reconstruct": ("ssim",),

@@ -144,6 +144,8 @@ def trained(run: RunData, on: str) -> str:
     on = f" on {on}" if on else ""
     frozen = frozen_beside(run)
     if in_one_go(run):
+        if run.task == "cluster":
+            return f"A codebook was made{on}."
         if not frozen:
             return f"The encoder of {net} was left as it was, and a head fitted to it{on}."
         return f"A head was fitted to {frozen if net == 'none' else f'the encoder of {net} and {frozen}'}{on}."
@@ -160,8 +162,8 @@ def frozen_beside(run: RunData) -> str:
 
 
 def in_one_go(run: RunData) -> bool:
-    """Whether all there was to fit was a head on a frozen encoder, without epochs."""
-    return run.log is not None and "train" in run.log.columns and set(run.log["train"]) == {"probe"}
+    """Whether all there was to fit was a head on a frozen encoder, or words, without epochs."""
+    return run.log is not None and "train" in run.log.columns and set(run.log["train"]) <= {"probe", "words"}
 
 
 def best_so_far(run: RunData, column: str, said: Callable[[float], str]) -> str:

@@ -26,6 +26,8 @@ def verdict(run: RunData) -> str:
 def _reached(run: RunData) -> str:
     part = run.main_part
     remakes = run.task == "reconstruct"
+    if run.task == "cluster":
+        return _words_reached(run)
     if part is None:
         if remakes:
             return words.best_so_far(
@@ -42,4 +44,16 @@ def _reached(run: RunData) -> str:
     return (
         f"For {value_of(score, unit)} of the {part.words} images' views, the nearest in the batch is the other view of "
         f"the same image ({known}{counted(part)})."
+    )
+
+
+def _words_reached(run: RunData) -> str:
+    part = run.main_part
+    if part is None:
+        return ""
+    score = part.scores["distortion"]
+    known = f"95\xa0% interval {interval_of(score, 'number')}, " if math.isfinite(score.low) else ""
+    return (
+        f"Patches of the {part.words} images lie {value_of(score, 'number')} of their variance from the nearest word "
+        f"({known}{counted(part)})."
     )

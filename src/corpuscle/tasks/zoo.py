@@ -122,8 +122,15 @@ def _contrast(choices: Choices) -> Task:
     return Contrast(choices.contrast)
 
 
+def _cluster(choices: Choices) -> Task:
+    from corpuscle.tasks.cluster import Cluster
+
+    return Cluster()
+
+
 TASKS: dict[str, Callable[[Choices], Task]] = {
     "classify": _classify,
+    "cluster": _cluster,
     "contrast": _contrast,
     "count": _count,
     "reconstruct": _reconstruct,

@@ -1,0 +1,162 @@
+"""The words of a codebook, found by k-means among patches of the training images: learning without labels or steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.sampling import evenly
+from corpuscle.core.seeds import seed_for
+from corpuscle.core.stopped import Stopped
+from corpuscle.data.loader import Loader, Order
+from corpuscle.engine.average import copied
+from corpuscle.engine.fit import judged, validate
+from corpuscle.engine.log import Epoch, epoch_row, say_row
+from corpuscle.nets.codebook import Codebook, Words
+from corpuscle.nets.zoo import CODEBOOK
+
+if TYPE_CHECKING:
+    from corpuscle.data.loader import Images
+    from corpuscle.engine.checkpoint import State
+    from corpuscle.engine.experiment import Experiment
+    from corpuscle.engine.features import Passing
+    from corpuscle.nets.net import Net
+    from corpuscle.tasks.task import Task
+
+MOST_IMAGES, PATCHES_AN_IMAGE = 2000, 200
+LEAST_VARIANCE = 1e-3  # of a direction of the patches, as a share of the mean one; what varies less is noise
+FLAT = 1e-6  # deviation of patches that are all of one colour
+AT_ONCE, IMAGES_AT_ONCE = 4096, 64  # patches a step of k-means; images that are cut into patches
+ROUNDS = 20
+
+
+def check_words(experiment: Experiment) -> None:
+    """See that words are asked for where there is a codebook to fill, and nowhere else.
+
+    Raises:
+        CorpuscleError: another net, another task, or other stages.
+    """
+    trains, net = [stage.train for stage in experiment.stages], experiment.net
+    if experiment.task != "cluster" and "words" not in trains:
+        if net.model == CODEBOOK and net.weights == "none":
+            raise CorpuscleError(
+                "net.model=codebook expects words, got net.weights=none; find some with --recipe codebook, and pass "
+                "--weights RUN"
+            )
+        return
+    told = f"task {experiment.task}, model {net.model}, stages of {', '.join(trains)}"
+    if (experiment.task, net.model, trains) != ("cluster", CODEBOOK, ["words"]):
+        raise CorpuscleError(
+            "task=cluster, net.model=codebook and one stage of words expect one another, got "
+            f"{told}; pass --recipe codebook"
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What words are found with.
+
+    Attributes:
+        net: whose encoder is filled.
+        task: says the scores.
+        images: as they are.
+        train, val: places of the images of either part.
+        seed: of the patches and of k-means.
+        how: see `Passing`.
+    """
+
+    net: Net
+    task: Task
+    images: Images
+    train: np.ndarray
+    val: np.ndarray
+    seed: int
+    how: Passing
+
+
+def find_words(work: Finding, state: State) -> None:
+    """Fill the codebook, judge it, and keep it; one row of the log.
+
+    Raises:
+        Stopped: someone asked for it; nothing has changed.
+        CorpuscleError: fewer patches than words.
+    """
+    began, how, machine = time.perf_counter(), work.how, work.how.machine
+    book = work.net.encoder
+    assert isinstance(book, Codebook)
+    if machine.first:
+        found = list(how.progress.track(_found(work, book), "words", len(book.words)))
+        for words, tensors in zip(book.words, found, strict=True):
+            words.load_state_dict(tensors)
+    machine.same(book.state_dict())
+    sums = _judged(work, work.train)
+    validated = _judged(work, work.val) if len(work.val) else None
+    sums |= {"seconds": (time.perf_counter() - began) * machine.world, "wait": 0.0}
+    epoch = Epoch(len(state.history) + 1, state.place.stage + 1, "words", None, machine.world)
+    row = judged(epoch_row(epoch, work.task, sums, validated), work.task, state)
+    copied(state.best_weights, work.net.state_dict())
+    state.history.append(row)
+    say_row(how.progress, row)
+
+
+def _judged(work: Finding, places: np.ndarray) -> dict[str, Any]:
+    """The sums of a part."""
+    machine = work.how.machine
+    loader = Loader(work.images, Order(places[machine.rank :: machine.world], IMAGES_AT_ONCE), machine.workers)
+    return validate(work.net, loader, work.task, machine)
+
+
+def _found(work: Finding, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
+    """The tensors of each size of patch."""
+    chosen = work.train[evenly(len(work.train), MOST_IMAGES)]
+    for number, words in enumerate(book.words):
+        assert isinstance(words, Words)
+        rng = np.random.default_rng(seed_for(work.seed, "patches", number))
+        patches = []
+        for batch_N in np.array_split(chosen, -(-len(chosen) // IMAGES_AT_ONCE)):
+            if signal := work.how.stopping():
+                raise Stopped(signal)
+            patches.append(_patches(work, book, batch_N, words, rng))
+        yield words_of(np.concatenate(patches), book.count, seed_for(work.seed, "words", number) % 2**32)
+
+
+def _patches(work: Finding, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
+    """patch_PC: some of each image, drawn by chance."""
+    all_NPC = words.patches(book.shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
+    count = all_NPC.shape[1]
+    drawn = [rng.choice(count, min(PATCHES_AN_IMAGE, count), replace=False) for _ in batch_N]
+    return np.concatenate([all_PC[at] for all_PC, at in zip(all_NPC, drawn, strict=True)])
+
+
+def words_of(patch_PC: np.ndarray, count: int, seed: int) -> dict[str, torch.Tensor]:
+    """The state of `Words`: patches are whitened (ZCA), and k-means finds the words among them.
+
+    Args:
+        patch_PC: flattened, colours first.
+        count: of words.
+        seed: of k-means.
+
+    Raises:
+        CorpuscleError: fewer patches than words.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    if len(patch_PC) < count:
+        raise CorpuscleError(
+            f"a codebook of {count} words expects as many patches at least, the training part has {len(patch_PC)}; "
+            "lower net.words, or add images"
+        )
+    mean_C = patch_PC.mean(axis=0, dtype=np.float64)
+    variance_C, axis_CC = np.linalg.eigh(np.cov((patch_PC - mean_C).T))
+    deviation_C = np.sqrt(variance_C.clip(0) + LEAST_VARIANCE * variance_C.mean().clip(0))
+    white_CC = (axis_CC / np.where(deviation_C > FLAT, deviation_C, 1.0)) @ axis_CC.T
+    white_PC = ((patch_PC - mean_C) @ white_CC).astype(np.float32)
+    model = MiniBatchKMeans(count, batch_size=AT_ONCE, max_iter=ROUNDS, n_init=1, random_state=seed).fit(white_PC)
+    tensors = {"white_DC": white_CC, "mean_C": mean_C, "word_KD": model.cluster_centers_}
+    return {name: torch.from_numpy(values).float() for name, values in tensors.items()}
