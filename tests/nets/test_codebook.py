@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.nets.codebook import PATCHES, RINGS, Codebook, Words, ring_of
+from corpuscle.nets.codebook import RINGS, SIDES, Codebook, Words, ring_of
 from corpuscle.nets.zoo import NetPlan, build, check_plan
 
 RING_COUNT = len(RINGS) + 1
@@ -23,14 +23,14 @@ def images(count=2, size=48):
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("side", PATCHES)
-def test_a_patch_is_called_by_the_word_that_is_nearest_once_it_is_whitened(side):
-    words = filled().words[PATCHES.index(side)]
-    patch_NPC = words.patches(images())
-    assert patch_NPC.shape == (2, (48 - side + 1) ** 2, 3 * side**2)
-    white_NPD = (patch_NPC.double() - words.mean_C.double()) @ words.white_DC.double().T
+@pytest.mark.parametrize("side", SIDES)
+def test_a_square_is_called_by_the_word_that_is_nearest_once_it_is_whitened(side):
+    words = filled().words[SIDES.index(side)]
+    square_NPC = words.squares(images())
+    assert square_NPC.shape == (2, (48 - side + 1) ** 2, 3 * side**2)
+    white_NPD = (square_NPC.double() - words.mean_C.double()) @ words.white_DC.double().T
     distance_NPK = torch.cdist(white_NPD, words.word_KD.double().expand(2, -1, -1))
-    assert torch.equal(words.nearest(patch_NPC), distance_NPK.argmin(dim=2))
+    assert torch.equal(words.nearest(square_NPC), distance_NPK.argmin(dim=2))
     expected_N = distance_NPK.min(dim=2).values.square().mean(dim=1) / words.word_KD.shape[1]
     torch.testing.assert_close(words.distortion(images()), expected_N.float(), rtol=1e-4, atol=1e-5)
 
@@ -38,8 +38,8 @@ def test_a_patch_is_called_by_the_word_that_is_nearest_once_it_is_whitened(side)
 def test_the_squares_of_the_features_are_shares_of_each_ring():
     book = filled()
     features_NC = book(images())
-    assert features_NC.shape == (2, book.num_features) == (2, len(PATCHES) * RING_COUNT * 6)
-    shares_NR = features_NC.square().unflatten(1, (len(PATCHES) * RING_COUNT, 6)).sum(dim=2)
+    assert features_NC.shape == (2, book.num_features) == (2, len(SIDES) * RING_COUNT * 6)
+    shares_NR = features_NC.square().unflatten(1, (len(SIDES) * RING_COUNT, 6)).sum(dim=2)
     torch.testing.assert_close(shares_NR, torch.ones_like(shares_NR))
 
 
@@ -60,17 +60,17 @@ def test_turning_an_image_changes_nothing_that_a_pixel_says():
     assert not torch.allclose(book(turned), book(images()))
 
 
-def test_larger_images_are_shrunk_to_the_same_patches():
+def test_larger_images_are_shrunk_to_the_same_squares():
     small, large = filled(size=48), filled(size=96)
     assert (small.shrink, large.shrink) == (1, 2)
     doubled = images().repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     torch.testing.assert_close(large(doubled), small(images()))
 
 
-def test_without_a_pool_it_tells_how_far_patches_lie_from_their_words():
+def test_without_a_pool_it_tells_how_far_squares_lie_from_their_words():
     book = filled(pool="none")
     said_NS = book(images())
-    assert said_NS.shape == (2, len(PATCHES)) == (2, book.num_features)
+    assert said_NS.shape == (2, len(SIDES)) == (2, book.num_features)
     assert torch.equal(said_NS[:, 0], book.words[0].distortion(images()))
 
 

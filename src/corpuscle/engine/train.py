@@ -143,12 +143,7 @@ class Training:
         torch.manual_seed(seed_for(experiment.seed, "weights"))
         num_outputs = task_of(experiment).num_outputs(data.table.classes)
         net = build_joined(experiment.net, num_outputs, experiment.prepare.size, call.progress)
-        published = None
-        if experiment.net.weights != "none":
-            loaded = load_weights(net, experiment.net.weights)
-            call.progress.say(f"weights: {loaded.source}")
-            if loaded.mean is not None and loaded.std is not None:
-                published = Normalisation(loaded.mean, loaded.std)
+        published = start(net, experiment.net.weights, call.progress)
         net = net.to(machine.device).to(memory_format=torch.channels_last)
         places = data.places("train")
         measured = measure_normalisation(data.canvases, places, experiment.seed)
@@ -224,19 +219,18 @@ class Training:
 
     def _probe(self, stage: Stage, stopping: Callable[[], int]) -> None:
         experiment, how = self.data.experiment, self._passing(stopping).exact
-        plain, varied, places = self._images(varied=False), self._images(varied=True), self.data.places("train")
-        train = views_of(self.net, plain, varied, places, how, stage.views)
-        held = self.data.places("val")
+        plain, places, held = self._images(varied=False), self.data.places("train"), self.data.places("val")
+        train = views_of(self.net, plain, self._images(varied=True), places, how, stage.views)
         val = joined_features(self.net, plain, held, how) if len(held) else None
-        weight_K = self.derived.weight_K
-        probe = Probe(self.learner, self._task(), train, val, self.data.table, weight_K, experiment.seed, how)
+        table, weight_K = self.data.table, self.derived.weight_K
+        probe = Probe(self.learner, self._task(), train, val, table, weight_K, experiment.seed, how)
         fit_probe(probe, experiment.fit.keep, self.state)
         self._log()
 
     def _words(self, stopping: Callable[[], int]) -> None:
-        images, train, val = self._images(varied=False), self.data.places("train"), self.data.places("val")
+        parts, images = (self.data.places("train"), self.data.places("val")), self._images(varied=False)
         how, seed = self._passing(stopping), self.data.experiment.seed
-        find_words(Finding(self.learner, self._task(), images, train, val, seed, how), self.state)
+        find_words(Finding(self.learner, self._task(), images, *parts, seed, how), self.state)
         self._log()
 
     def _work(self, stage: Stage, stopping: Callable[[], int]) -> Work:
@@ -375,6 +369,15 @@ class Training:
     def _card(self, calibration: Mapping[str, Any]) -> Card:
         num_outputs = self._task().num_outputs(self.data.table.classes)
         return card_of(self.data, self.derived, num_outputs, calibration)
+
+
+def start(net: Net, weights: str, progress: Progress) -> Normalisation | None:
+    """Fill the encoder with the weights that are named, if any; gives the normalisation that came with them."""
+    if weights == "none":
+        return None
+    loaded = load_weights(net, weights)
+    progress.say(f"weights: {loaded.source}")
+    return Normalisation(loaded.mean, loaded.std) if loaded.mean is not None and loaded.std is not None else None
 
 
 def task_of(experiment: Experiment, weight_K: torch.Tensor | None = None, normal: Normalisation = AS_STORED) -> Task:

@@ -1,4 +1,4 @@
-"""The words of a codebook, found by k-means among patches of the training images: learning without labels or steps."""
+"""The words of a codebook, found by k-means among squares of the training images: learning without labels or steps."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from corpuscle.nets.net import Net
     from corpuscle.tasks.task import Task
 
-MOST_IMAGES, PATCHES_AN_IMAGE = 2000, 200
-LEAST_VARIANCE = 1e-3  # of a direction of the patches, as a share of the mean one; what varies less is noise
-FLAT = 1e-6  # deviation of patches that are all of one colour
-AT_ONCE, IMAGES_AT_ONCE = 4096, 64  # patches a step of k-means; images that are cut into patches
+MOST_IMAGES, SQUARES_AN_IMAGE = 2000, 200
+LEAST_VARIANCE = 1e-3  # of a direction of the squares, as a share of the mean one; what varies less is noise
+FLAT = 1e-6  # deviation of squares that are all of one colour
+AT_ONCE, IMAGES_AT_ONCE = 4096, 64  # squares a step of k-means; images that are cut into squares
 ROUNDS = 20
 
 
@@ -67,7 +67,7 @@ class Finding:
         task: says the scores.
         images: as they are.
         train, val: places of the images of either part.
-        seed: of the patches and of k-means.
+        seed: of the squares and of k-means.
         how: see `Passing`.
     """
 
@@ -85,7 +85,7 @@ def find_words(work: Finding, state: State) -> None:
 
     Raises:
         Stopped: someone asked for it; nothing has changed.
-        CorpuscleError: fewer patches than words.
+        CorpuscleError: fewer squares than words.
     """
     began, how, machine = time.perf_counter(), work.how, work.how.machine
     book = work.net.encoder
@@ -113,50 +113,50 @@ def _judged(work: Finding, places: np.ndarray) -> dict[str, Any]:
 
 
 def _found(work: Finding, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
-    """The tensors of each size of patch."""
+    """The tensors of each size of square."""
     chosen = work.train[evenly(len(work.train), MOST_IMAGES)]
     for number, words in enumerate(book.words):
         assert isinstance(words, Words)
-        rng = np.random.default_rng(seed_for(work.seed, "patches", number))
-        patches = []
+        rng = np.random.default_rng(seed_for(work.seed, "squares", number))
+        squares = []
         for batch_N in np.array_split(chosen, -(-len(chosen) // IMAGES_AT_ONCE)):
             if signal := work.how.stopping():
                 raise Stopped(signal)
-            patches.append(_patches(work, book, batch_N, words, rng))
-        yield words_of(np.concatenate(patches), book.count, seed_for(work.seed, "words", number) % 2**32)
+            squares.append(_squares(work, book, batch_N, words, rng))
+        yield words_of(np.concatenate(squares), book.count, seed_for(work.seed, "words", number) % 2**32)
 
 
-def _patches(work: Finding, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
-    """patch_PC: some of each image, drawn by chance."""
-    all_NPC = words.patches(book.shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
+def _squares(work: Finding, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
+    """square_PC: some of each image, drawn by chance."""
+    all_NPC = words.squares(book.shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
     count = all_NPC.shape[1]
-    drawn = [rng.choice(count, min(PATCHES_AN_IMAGE, count), replace=False) for _ in batch_N]
+    drawn = [rng.choice(count, min(SQUARES_AN_IMAGE, count), replace=False) for _ in batch_N]
     return np.concatenate([all_PC[at] for all_PC, at in zip(all_NPC, drawn, strict=True)])
 
 
-def words_of(patch_PC: np.ndarray, count: int, seed: int) -> dict[str, torch.Tensor]:
-    """The state of `Words`: patches are whitened (ZCA), and k-means finds the words among them.
+def words_of(square_PC: np.ndarray, count: int, seed: int) -> dict[str, torch.Tensor]:
+    """The state of `Words`: squares are whitened (ZCA), and k-means finds the words among them.
 
     Args:
-        patch_PC: flattened, colours first.
+        square_PC: flattened, colours first.
         count: of words.
         seed: of k-means.
 
     Raises:
-        CorpuscleError: fewer patches than words.
+        CorpuscleError: fewer squares than words.
     """
     from sklearn.cluster import MiniBatchKMeans
 
-    if len(patch_PC) < count:
+    if len(square_PC) < count:
         raise CorpuscleError(
-            f"a codebook of {count} words expects as many patches at least, the training part has {len(patch_PC)}; "
+            f"a codebook of {count} words expects as many squares at least, the training part has {len(square_PC)}; "
             "lower net.words, or add images"
         )
-    mean_C = patch_PC.mean(axis=0, dtype=np.float64)
-    variance_C, axis_CC = np.linalg.eigh(np.cov((patch_PC - mean_C).T))
+    mean_C = square_PC.mean(axis=0, dtype=np.float64)
+    variance_C, axis_CC = np.linalg.eigh(np.cov((square_PC - mean_C).T))
     deviation_C = np.sqrt(variance_C.clip(0) + LEAST_VARIANCE * variance_C.mean().clip(0))
     white_CC = (axis_CC / np.where(deviation_C > FLAT, deviation_C, 1.0)) @ axis_CC.T
-    white_PC = ((patch_PC - mean_C) @ white_CC).astype(np.float32)
+    white_PC = ((square_PC - mean_C) @ white_CC).astype(np.float32)
     model = MiniBatchKMeans(count, batch_size=AT_ONCE, max_iter=ROUNDS, n_init=1, random_state=seed).fit(white_PC)
     tensors = {"white_DC": white_CC, "mean_C": mean_C, "word_KD": model.cluster_centers_}
     return {name: torch.from_numpy(values).float() for name, values in tensors.items()}

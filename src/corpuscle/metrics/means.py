@@ -35,7 +35,7 @@ class MeanMetric:
 REMADE = {"mae": MeanMetric("min", (0.0, np.inf)), "ssim": MeanMetric("max", (-1.0, 1.0))}
 """How well images were made again."""
 CLUSTERED = {"distortion": MeanMetric("min", (0.0, np.inf))}
-"""How far the patches of an image lie from their words."""
+"""How far the squares of an image lie from their words."""
 PAIRED = {"loss": MeanMetric("min", (0.0, np.inf)), "retrieval": MeanMetric("max", (0.0, 1.0))}
 """How well the other view of an image was found."""
 

@@ -1,7 +1,7 @@
-"""An encoder that counts visual words: small patches, each called by the nearest of some that k-means has found.
+"""An encoder that counts visual words: small squares, each called by the nearest of some that k-means has found.
 
 Words: Sivic and Zisserman, Video Google, ICCV 2003; Csurka et al., Visual categorization with bags of keypoints, 2004.
-Whitened patches and k-means in the place of descriptors: Coates, Ng and Lee, An analysis of single-layer networks in
+Whitened squares and k-means in the place of descriptors: Coates, Ng and Lee, An analysis of single-layer networks in
 unsupervised feature learning, AISTATS 2011. The root of the shares (Hellinger's distance): Arandjelović and Zisserman,
 Three things everyone should know to improve object retrieval, CVPR 2012.
 """
@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 COLOURS = 3
-PATCHES = (1, 3, 5)  # sides in pixels, once the image is shrunk: its colours, its edges, its texture
-SIDE = 48  # pixels of the shrunk image, nearly
+SIDES = (1, 3, 5)  # sides in pixels, once the image is shrunk: its colours, its edges, its texture
+SHRUNK = 48  # pixels a side of the shrunk image, nearly
 RINGS = (0.35, 0.7)  # radii, in half sides, that part a cell from what surrounds it; turning the image changes nothing
 
 
 class Words(nn.Module):
-    """The words of one size of patch, and which of them each patch of an image is nearest to.
+    """The words of one size of square, and which of them each square of an image is nearest to.
 
     Args:
-        side: of a patch, in pixels.
+        side: of a square, in pixels.
         count: K, how many words there are.
 
     Attributes:
-        white_DC: from a patch, its mean taken off, to numbers without correlation and of deviation 1.
-        mean_C: of the patches.
+        white_DC: from a square, its mean taken off, to numbers without correlation and of deviation 1.
+        mean_C: of the squares.
         word_KD: the words, among these numbers.
     """
 
@@ -43,23 +43,23 @@ class Words(nn.Module):
         self.register_buffer("mean_C", torch.zeros(length))
         self.register_buffer("word_KD", torch.zeros(count, length))
 
-    def patches(self, image_NCHW: Tensor) -> Tensor:
-        """patch_NPC: all that lie within the image, row by row."""
+    def squares(self, image_NCHW: Tensor) -> Tensor:
+        """square_NPC: all that lie within the image, row by row."""
         return functional.unfold(image_NCHW, self.side).transpose(1, 2)
 
-    def nearest(self, patch_NPC: Tensor) -> Tensor:
-        """word_NP: |z - w|² is least where z·w - |w|²/2 is most, and z·w is a product with the patch itself."""
+    def nearest(self, square_NPC: Tensor) -> Tensor:
+        """word_NP: |z - w|² is least where z·w - |w|²/2 is most, and z·w is a product with the square itself."""
         filter_CK = (self.word_KD @ self.white_DC).T.contiguous()
         bias_K = -self.mean_C @ filter_CK - self.word_KD.square().sum(dim=1) / 2
-        at_once = 1 if patch_NPC.device.type == "cpu" else len(patch_NPC)  # one image's likenesses fit into a cache
-        parts = patch_NPC.split(at_once)
+        at_once = 1 if square_NPC.device.type == "cpu" else len(square_NPC)  # one image's likenesses fit into a cache
+        parts = square_NPC.split(at_once)
         return torch.cat([(part_NPC @ filter_CK).add_(bias_K).max(dim=2).indices for part_NPC in parts])
 
     def distortion(self, image_NCHW: Tensor) -> Tensor:
-        """distortion_N: mean squared distance of the whitened patches to their words; without words it is near 1."""
-        patch_NPC = self.patches(image_NCHW)
-        white_NPD = (patch_NPC - self.mean_C) @ self.white_DC.T
-        return (white_NPD - self.word_KD[self.nearest(patch_NPC)]).square().mean(dim=(1, 2))
+        """distortion_N: mean squared distance of the whitened squares to their words; without words it is near 1."""
+        square_NPC = self.squares(image_NCHW)
+        white_NPD = (square_NPC - self.mean_C) @ self.white_DC.T
+        return (white_NPD - self.word_KD[self.nearest(square_NPC)]).square().mean(dim=(1, 2))
 
 
 class Codebook(nn.Module):
@@ -68,9 +68,9 @@ class Codebook(nn.Module):
     Nothing in it learns by steps: `corpuscle.engine.words` fills it.
 
     Args:
-        count: words of each size of patch.
+        count: words of each size of square.
         size: height and width of the images in pixels.
-        pool: "avg" for the features; "none" for distortion_NS, how far patches of each size lie from their words.
+        pool: "avg" for the features; "none" for distortion_NS, how far squares of each size lie from their words.
 
     Attributes:
         num_features: C of features_NC.
@@ -84,14 +84,14 @@ class Codebook(nn.Module):
 
     def __init__(self, count: int, size: int, pool: str = "avg") -> None:
         super().__init__()
-        self.words = nn.ModuleList(Words(side, count) for side in PATCHES)
-        self.shrink = max(1, round(size / SIDE))
+        self.words = nn.ModuleList(Words(side, count) for side in SIDES)
+        self.shrink = max(1, round(size / SHRUNK))
         self.tells = pool != "none"
         self.count = count
-        self.num_features = len(PATCHES) * (len(RINGS) + 1) * count if self.tells else len(PATCHES)
+        self.num_features = len(SIDES) * (len(RINGS) + 1) * count if self.tells else len(SIDES)
 
     def shrunk(self, image_NCHW: Tensor) -> Tensor:
-        """The image as its patches are cut from it."""
+        """The image as its squares are cut from it."""
         return functional.avg_pool2d(image_NCHW.float(), self.shrink)
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class Codebook(nn.Module):
         assert isinstance(words, Words)
         height, width = (side - words.side + 1 for side in image_NCHW.shape[2:])
         ring_P, rings = ring_of(height, width).to(image_NCHW.device).flatten(), len(RINGS) + 1
-        place_NP = words.nearest(words.patches(image_NCHW)) + self.count * ring_P
+        place_NP = words.nearest(words.squares(image_NCHW)) + self.count * ring_P
         counts_NC = image_NCHW.new_zeros(len(place_NP), rings * self.count)
         counts_NC.scatter_add_(1, place_NP, torch.ones_like(place_NP, dtype=torch.float32))
         pixels_R = torch.bincount(ring_P, minlength=rings).clamp(min=1)

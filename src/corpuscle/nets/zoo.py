@@ -43,7 +43,7 @@ class NetPlan(Settings):
         description="layers between the features and the outputs; deep is five layers of twice the features' width; "
         "density (with unet alone) gives a map whose sum is the count, mask (with unet or smp) each pixel's class, "
         "image (with net.pool=none) the image again; neighbours lets the nearest training images vote; none "
-        "(with codebook and net.pool=none) tells how far patches lie from their words",
+        "(with codebook and net.pool=none) tells how far squares lie from their words",
     )
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(256,), min_length=1, description="widths of the mlp head's hidden layers"
@@ -64,7 +64,7 @@ class NetPlan(Settings):
         default=(32, 64, 128), min_length=1, max_length=6, description="channels of each level of the unet"
     )
     words: int = Field(
-        default=256, ge=2, le=65_536, description="visual words of each of the codebook's sizes of patch"
+        default=256, ge=2, le=65_536, description="visual words of each of the codebook's sizes of square"
     )
     stride: Literal[1, 2, 4] = Field(default=2, description="pixels of the input to one of the unet's map")
     weights: str = Field(

@@ -1,4 +1,4 @@
-"""Features from unlabelled pictures in seconds: how often each of some hundred small patches is seen, and where."""
+"""Features from unlabelled pictures in seconds: how often each of some hundred small squares is seen, and where."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ SEGMENT_SCORES = {
     "recall": ScoreWords("Recall", "of the pixels of this class, how many are found"),
 }
 CLUSTER_SCORES = {
-    "distortion": ScoreWords("Distortion", "how far patches lie from the nearest word; near 1 without words", "number"),
+    "distortion": ScoreWords("Distortion", "how far squares lie from the nearest word; near 1 without words", "number"),
 }
 CONTRAST_SCORES = {
     "retrieval": ScoreWords("Retrieval", "views whose nearest neighbour in the batch is of the same image"),

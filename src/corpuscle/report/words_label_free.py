@@ -54,6 +54,6 @@ def _words_reached(run: RunData) -> str:
     score = part.scores["distortion"]
     known = f"95\xa0% interval {interval_of(score, 'number')}, " if math.isfinite(score.low) else ""
     return (
-        f"Patches of the {part.words} images lie {value_of(score, 'number')} of their variance from the nearest word "
+        f"Squares of the {part.words} images lie {value_of(score, 'number')} of their variance from the nearest word "
         f"({known}{counted(part)})."
     )

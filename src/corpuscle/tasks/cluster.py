@@ -1,4 +1,4 @@
-"""How far patches lie from the words of a codebook: learning without labels."""
+"""How far squares lie from the words of a codebook: learning without labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from corpuscle.data.prepare import PreparePlan
 from corpuscle.data.table import Table
 from corpuscle.data.targets import Numbers
 from corpuscle.metrics.means import CLUSTERED, as_part, score_means
-from corpuscle.nets.codebook import PATCHES
+from corpuscle.nets.codebook import SIDES
 from corpuscle.nets.net import Net
 from corpuscle.tasks.task import Calibration, Held, Judging, Watch
 
@@ -23,7 +23,7 @@ DIGITS = 6
 
 
 class Cluster:
-    """Vector quantisation. Output: distortion_NS of each size of patch; what is said of an image is their mean."""
+    """Vector quantisation. Output: distortion_NS of each size of square; what is said of an image is their mean."""
 
     watch = Watch("val_loss", "min")
     counts_whole_images = False
@@ -33,14 +33,14 @@ class Cluster:
     views = 1
 
     def num_outputs(self, classes: Sequence[str]) -> int:
-        """One a size of patch."""
-        return len(PATCHES)
+        """One a size of square."""
+        return len(SIDES)
 
     def check(self, table: Table) -> None:
         """Take any images."""
 
     def targets(self, table: Table, plan: PreparePlan, net: Net, masks: Masks | None = None) -> Numbers:
-        """None: the patches themselves are the truth.
+        """None: the squares themselves are the truth.
 
         Raises:
             CorpuscleError: a net without words.
@@ -78,7 +78,7 @@ class Cluster:
         return pl.DataFrame({name: said_NK[:, k].round(DIGITS) for k, name in enumerate(CLUSTERED)})
 
     def predictions(self, held: Held, calibration: Calibration) -> pl.DataFrame:
-        """How far the patches of each image lie from the words."""
+        """How far the squares of each image lie from the words."""
         rows = held.table.frame.select("image", "split", "group")
         return pl.concat([rows, self.columns(held.said_NK, held.table.classes, calibration)], how="horizontal")
 
