@@ -131,10 +131,13 @@ def test_runs_are_compared_in_tables(run, tmp_path):
 @pytest.mark.parametrize(
     ("call", "known"),
     [
-        (lambda run, cells, wrong: corpuscle.inspect(cells, settings=wrong), r"data.\*, read.\*, split.\* here"),
+        (
+            lambda run, cells, wrong: corpuscle.inspect(cells, settings=wrong),
+            r"data.\*, read.\*, split.\*, guard.\*, seed here",
+        ),
         (
             lambda run, cells, wrong: corpuscle.split(cells, "x.csv", settings=wrong),
-            r"data.\*, read.\*, split.\*, seed here",
+            r"data.\*, read.\*, split.\*, guard.\*, seed here",
         ),
         (lambda run, cells, wrong: corpuscle.evaluate(run, settings=wrong), r"score.\*, guard.\*, device.name here"),
         (lambda run, cells, wrong: corpuscle.predict(run, cells, settings=wrong), "score.views, device.name here"),

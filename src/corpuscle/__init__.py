@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpuscle.api import compare, evaluate, explain, inspect, predict, report, split, submit, train
-    from corpuscle.making import budget, compose, cutouts, demo
+    from corpuscle.making import budget, compose, convert, cutouts, demo
     from corpuscle.run import Run
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "budget",
     "compare",
     "compose",
+    "convert",
     "cutouts",
     "demo",
     "evaluate",
@@ -36,7 +37,7 @@ __all__ = [
     "submit",
     "train",
 ]
-MAKING = ("budget", "compose", "cutouts", "demo")
+MAKING = ("budget", "compose", "convert", "cutouts", "demo")
 
 
 importlib.import_module("corpuscle.report")  # the room takes this name when first imported: now,

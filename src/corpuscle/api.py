@@ -32,28 +32,55 @@ PathLike = str | os.PathLike[str]
 Values = Mapping[str, Any]
 
 
-LOOK = "data.", "read.", "split."  # settings that inspect knows
+LOOK = "data.", "read.", "split.", "guard.", "seed"  # settings that inspect knows
 USE = "data.", "score.views", "device.name"  # settings that the use of a run knows
 
 
 def inspect(
-    path: PathLike, *, pixels: bool = True, settings: Values | None = None, progress: Progress = SILENT
+    path: PathLike,
+    *,
+    pixels: bool = True,
+    label_errors: bool = False,
+    html: PathLike | None = None,
+    fix: PathLike | None = None,
+    settings: Values | None = None,
+    progress: Progress = SILENT,
 ) -> Inspection:
     """What a data set holds and what is wrong with it.
 
     Args:
         path: a folder a class, train, val and test folders of those, or a CSV.
         pixels: open every image; without, only names and rows are judged.
-        settings: of `data`, `read` and `split`.
+        label_errors: also look for labels that may be wrong, which fits a few heads.
+        html: a page to write, with the pictures of what was found.
+        fix: a CSV to write, cleaned of what was found; beside it the changes.
+        settings: of `data`, `read`, `split` and `guard`, and the `seed`.
         progress: says what was understood first, then how far it is.
 
     Raises:
         DataFault: the data cannot be used as they are; every fault with its place and remedy.
+        CorpuscleError: a place that cannot be written, or what a cleaned table cannot say.
     """
-    from corpuscle.data.doctor.inspection import inspect as look
+    from corpuscle.data.doctor.fix import changes_of, check_fix, check_said, fixed, write_fixed
+    from corpuscle.engine.inspecting import look_at
 
-    settled = settled_from(Experiment(), settings, *LOOK)
-    return look(Path(path), settled.data, settled.read, settled.split, pixels, progress)
+    settled, written = settled_from(Experiment(), settings, *LOOK), []
+    if html is not None:
+        check_place(Path(html), (".html",), inputs=[Path(path)], flag="--html")
+    if fix is not None:
+        check_fix(Path(fix))
+    check = None if fix is None else check_said
+    found = look_at(Path(path), settled, progress, pixels, label_errors, check=check)
+    if fix is not None:
+        cleaned = fixed(found)
+        write_fixed(cleaned, Path(fix))
+        written.append(f"{fix} ({cleaned}), {changes_of(Path(fix))}")
+    if html is not None:
+        from corpuscle.report.inspection import write_inspection
+
+        write_inspection(found, Path(html), title=Path(path).resolve().name, read=read_pixels)
+        written.append(str(html))
+    return replace(found, written=tuple(written))
 
 
 def split(
@@ -72,33 +99,22 @@ def split(
         out: a CSV to write, or the folder of a divided copy or of links.
         how: which of these.
         anew: divide again what comes divided; else its parts stay, and a validation part that lacks is added.
-        settings: of `data`, `read`, `split`, and the `seed`.
+        settings: of `data`, `read`, `split` and `guard`, and the `seed`.
         progress: shows how far it is.
 
     Raises:
         CorpuscleError: bad data or settings, a place that cannot be written, or parts that leak and are to stay.
     """
-    from corpuscle.data.doctor.inspection import contents
-    from corpuscle.data.doctor.inspection import inspect as look
-    from corpuscle.data.doctor.leaks import find_leaks, leak_message
     from corpuscle.data.split_files import write_split_csv, write_split_folder
-    from corpuscle.data.splits import divide_anew, split_table
+    from corpuscle.engine.inspecting import divided as divide
 
-    settled, out = settled_from(Experiment(), settings, *LOOK, "seed"), Path(out)
+    settled, out = settled_from(Experiment(), settings, *LOOK), Path(out)
     if settled.split.folds and how != "csv":
         raise CorpuscleError(
             "a divided folder holds one split, folds make one a fold; write folds as a CSV, with --as csv"
         )
     check_place(out, (".csv",) if how == "csv" else (), inputs=[Path(path)])
-    looked = look(Path(path), settled.data, settled.read, settled.split, progress=progress)
-    assert looked.findings is not None and looked.seen is not None
-    for fault in looked.findings.faults:
-        progress.say(f"left out: {fault}")
-    sound = looked.table.with_frame(looked.table.frame.filter(looked.findings.sound))
-    whole = divide_anew(sound) if anew else sound
-    divided = split_table(whole, settled.split, settled.seed, together=looked.findings.copies)
-    if leaks := find_leaks(divided, contents(looked.table, looked.seen)):
-        raise CorpuscleError(leak_message(leaks))
+    divided = divide(Path(path), settled, anew, progress)
     if how == "csv":
         write_split_csv(divided, out)
     else:

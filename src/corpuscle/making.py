@@ -1,4 +1,4 @@
-"""The verbs that make images or many runs, as functions: cut-outs, scenes, the demo's cells, label budgets."""
+"""The verbs that make data sets or many runs, as functions: cut-outs, scenes, other formats, a demo, label budgets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from corpuscle.engine.experiment import Experiment
 from corpuscle.run import Run
 
 if TYPE_CHECKING:
+    from corpuscle.data.annotations.convert import Converted
     from corpuscle.engine.budget_table import Budget
     from corpuscle.engine.compose import Written
     from corpuscle.engine.cutouts import Cutouts
@@ -70,6 +71,36 @@ def compose(
     settled = settled_from(Experiment(), settings, "compose.", "seed")
     composer = composer_for(None if bank is None else Path(bank), settled.compose, settled.seed)
     return write_scenes(Path(out), composer, how, instances, workers, progress)
+
+
+def convert(
+    path: PathLike,
+    to: str,
+    out: PathLike,
+    *,
+    images: Literal["copy", "link", "none"] = "copy",
+    settings: Values | None = None,
+    progress: Progress = SILENT,
+) -> Converted:
+    """Write the boxes, outlines or points of a data set in another format; nothing is lost without a note.
+
+    Args:
+        path: whatever `inspect` understands that has such annotations.
+        to: voc, coco, yolo, labelme, cvat, qupath, masks or points.
+        out: a new or empty folder, written whole or not at all.
+        images: copy them beside the annotations, link them (hard links), or write none.
+        settings: of `data`.
+        progress: shows how far it is.
+
+    Raises:
+        DataFault: annotations that cannot be read, or do not fit their images; all at once.
+        CorpuscleError: nothing to convert, a format without room for any of it, or a folder that cannot be written.
+    """
+    from corpuscle.data.annotations.convert import convert as write
+
+    settled = settled_from(Experiment(), settings, "data.")
+    check_place(Path(out))
+    return write(Path(path), to, Path(out), images, settled.data, progress)
 
 
 def demo(

@@ -14,7 +14,7 @@ from corpuscle.metrics.overlap import overlap_of
 from corpuscle.metrics.segmentation import score_masks
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-PARTS = {"record.py", "judge.py"}  # imported by the scripts
+PARTS = {"record.py", "judge.py", "defective.py"}  # imported by the scripts
 SCRIPTS = sorted(path for path in BENCHMARKS.rglob("*.py") if path.name not in PARTS)
 IMPORTS_TORCH = {"plain.py", "plain_unet.py"}
 FACTS = {"machine", "cores", "versions", "date", "seed", "command"}
@@ -229,6 +229,19 @@ def test_masks_are_judged_once_an_image_over_the_folds(sample_data, tmp_path):
     rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
     assert [row["run"] for row in rows] == ["fold 1", "fold 2", "mean ± sd of 2", "all 2 folds together"]
     assert [row["n"] for row in rows] == ["150", "150", "", "300"]
+
+
+@pytest.mark.slow
+def test_what_is_planted_is_found(record, sample_data, tmp_path):
+    if not (sample_data / "pbc").is_dir():
+        pytest.skip(f"there is no pbc in {sample_data}")
+    record.linked_part(sample_data / "pbc", tmp_path / "part", 160)
+    said = tried("quality/planted.py", "--data", tmp_path / "part")
+    lines = [[cell.strip() for cell in line.split("|")] for line in said.splitlines() if line.startswith("| ")]
+    rows = {row["planted"]: row for row in (dict(zip(lines[0], line, strict=True)) for line in lines[1:])}
+    sorts = ("exact", "encoded", "resized", "flipped", "turned", "groups, by name", "groups, by column", "shortcut")
+    assert all(rows[sort]["recall"].startswith("1.0000") for sort in sorts)
+    assert rows["false pairs"]["number"] == rows["shortcut"]["false"] == "0"
 
 
 @pytest.mark.slow

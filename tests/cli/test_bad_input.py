@@ -206,7 +206,7 @@ def test_predicting_only_what_cannot_be_read_names_it_and_gives_code_2(corpuscle
         (["-m", "convnext_tny"], "Did you mean convnext_tiny"),
         (["-o", "sdg"], "optim.optimiser should be 'sgd', 'adam' or 'adamw', got \"sdg\"; Did you mean sgd?"),
         (["--recipe", "leukaemia"], "'leukaemia' is not a recipe. Did you mean leukemia?"),
-        (["--recipe", "x"], "'x' is not a recipe. Known: camelyon, contrast, count, default, few, fundus,"),
+        (["--recipe", "x"], "'x' is not a recipe. Known: camelyon, codebook, contrast, count, default, few, fundus,"),
         (["--set", "fit.batchsize=3"], "fit.batchsize is not a setting. Did you mean fit.batch_size (32)?"),
         (["--set", "epoch=3"], "epoch is not a setting. Did you mean stages.0.epochs"),
         (["--set", "fit=3"], "fit is not a setting. It is a section, set one of fit.batch_size, fit."),
@@ -265,7 +265,7 @@ def test_a_number_out_of_range_is_told_with_its_range(refused, here, words, text
         (["split", "cells", "--out", "x.csv", "--val", "0.6", "--test", "0.5"], "less than 0.5 beside split.test=0.5"),
         (
             ["inspect", "cells", "--set", "fit.batch_size=3"],
-            "expected settings of data.*, read.*, split.* here, got",
+            "expected settings of data.*, read.*, split.*, guard.*, seed here, got",
         ),
         (["demo", "--per-class", "3"], "expected at least 20 cells of each kind, got 3"),
     ],
@@ -335,7 +335,7 @@ def test_predicting_with_a_run_of_another_task_is_told(refused, spoilt):
     change_card(spoilt, task="trace")
     refused(
         ["predict", "run", "cells"],
-        "'trace' is not a task. Known: classify, contrast, count, reconstruct, segment; install a Corpuscle that",
+        "'trace' is not a task. Known: classify, cluster, contrast, count, reconstruct, segment; install a Corpuscle",
     )
 
 

@@ -91,9 +91,9 @@ def test_inspect_gives_3_where_a_person_should_look(corpuscle, copied):
     (copied / "basophil" / "bad.png").write_text("text")
     done = corpuscle("inspect", copied)
     assert done.code == 3
-    assert "unreadable: basophil/bad.png: is a text file" in done.out
-    assert "identical pixels: basophil/basophil_s00_0000.png, monocyte/x.bmp" in done.out
-    assert "identical pixels, different labels: basophil/basophil_s00_0000.png, monocyte/x.bmp" in done.out
+    assert "Images that cannot be read: 1\n  basophil/bad.png: is a text file" in done.out
+    copies = "basophil/basophil_s00_0000.png (basophil), monocyte/x.bmp (monocyte)"
+    assert f"Copies with different labels: 1\n  {copies}\n  → at least one of the labels is wrong" in done.out
 
 
 def test_inspect_names_a_class_that_is_too_small_to_be_divided(corpuscle, tmp_path, cells):
@@ -103,8 +103,8 @@ def test_inspect_names_a_class_that_is_too_small_to_be_divided(corpuscle, tmp_pa
     for pixels in ("--pixels", "--no-pixels"):
         done = corpuscle("inspect", "cells", pixels)
         assert done.code == 3
-        assert "cannot be divided: class monocyte: 1 group (1 image) for 3 parts (train, val, test); add" in done.out
-    assert corpuscle("inspect", "cells", "--set", "split.rare=train").code == 0
+        assert "class monocyte: 1 group (1 image) for 3 parts (train, val, test)\n  → add images, ask for" in done.out
+    assert "Cannot be divided" not in corpuscle("inspect", "cells", "--set", "split.rare=train").out
 
 
 def test_inspect_as_json_is_json_alone(corpuscle, copied):
@@ -113,13 +113,48 @@ def test_inspect_as_json_is_json_alone(corpuscle, copied):
     assert done.code == 3 and "one folder per class" in done.err
     assert found["images"] == 61 and found["groups"] == 13 and found["classes"]["monocyte"] == {"all": 13}
     assert found["sizes"] == {"min": [32, 32], "median": [32, 32], "max": [32, 32], "distinct": 1}
-    assert found["disagreeing"] == [["basophil/basophil_s00_0000.png", "monocyte/x.bmp"]]
+    assert found["clean"] is False and found["found"] == {"copies disagree": 1} and found["written"] == []
+    (finding,) = found["findings"]
+    assert finding["images"] == ["basophil/basophil_s00_0000.png", "monocyte/x.bmp"]
+    assert finding["values"] == {"labels": dict(zip(finding["images"], ("basophil", "monocyte"), strict=True))}
+    assert (finding["kind"], finding["weight"], finding["action"]) == ("copies disagree", "fault", "leave out")
 
 
 def test_inspect_without_pixels_opens_no_image(corpuscle, copied, monkeypatch):
     monkeypatch.setattr("corpuscle.data.cache.read_pixels", None)
     done = corpuscle("inspect", copied, "--no-pixels")
     assert done.code == 0 and "images were not opened" in done.out
+
+
+def test_inspect_writes_a_page_and_a_cleaned_table_and_says_so(corpuscle, copied, tmp_path):
+    words = ["inspect", copied, "--html", "page.html", "--fix", "clean.csv", "--group-from", r"_(?P<group>s\d+)_"]
+    done = corpuscle(*words)
+    assert done.code == 3 and done.out.splitlines()[-2:] == [
+        "written: clean.csv (59 images; 2 left out), clean.changes.csv",
+        "written: page.html",
+    ]
+    assert "Copies with different labels" in (tmp_path / "page.html").read_text()
+    assert corpuscle("inspect", "clean.csv").code == 0
+    again = corpuscle(*words)
+    line = "error: clean.csv is there already and is not overwritten; name another file with --fix\n"
+    assert (again.code, again.err, again.out) == (2, line, "")
+    told = json.loads(corpuscle("inspect", copied, "--json", "--html", "other.html").out)
+    assert told["written"] == ["other.html"]
+
+
+def test_label_errors_want_the_images_and_classes(corpuscle, cells):
+    done = corpuscle("inspect", cells, "--label-errors", "--no-pixels")
+    assert done.code == 2
+    assert done.err == "error: --label-errors expects images that are opened, got --no-pixels; leave out one of them\n"
+
+
+@pytest.mark.slow
+def test_label_errors_are_among_the_findings(corpuscle, cells):
+    found = json.loads(corpuscle("inspect", cells, "--label-errors", "--json").out)
+    suspects = [finding for finding in found["findings"] if finding["kind"] == "label error"]
+    assert suspects and found["found"]["label error"] == len(suspects)
+    assert [one["values"]["rank"] for one in suspects] == list(range(1, len(suspects) + 1))
+    assert all(one["values"]["label"] != one["values"]["suggested"] for one in suspects)
 
 
 # --- split

@@ -34,6 +34,16 @@ def slide(shade: int) -> bytes:
         return (Path(folder) / "a.tiff").read_bytes()
 
 
+def npz(*labels: str) -> bytes:
+    """Images of a train, a val and a test part, of these classes in each."""
+    file = io.BytesIO()
+    image_NHWC = np.zeros((len(labels), 10, 20, 3), np.uint8)
+    arrays = {f"{part}_{what}": {"images": image_NHWC, "labels": labels}[what] for part in PARTS for what in WHAT}
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+PARTS, WHAT = ("train", "val", "test"), ("images", "labels")
 EXAMPLES = {
     "one folder per class": dict.fromkeys(IMAGES, ""),
     "train, val and test folders": {f"{part}/{name}": "" for part in ("train", "val", "test") for name in IMAGES},
@@ -41,6 +51,9 @@ EXAMPLES = {
     "train, valid and test CSVs": {"train.csv": ROWS, "test.csv": "image\nc.png\n", "c.png": ""}
     | dict.fromkeys(IMAGES, ""),
     "whole slides": {f"{label}/{n}.tiff": slide(n) for label in "ab" for n in (9, 10)},
+    "a CSV and folders of images": {"train.csv": ROWS.replace(".png", "").replace("/", "_"), "test/1.png": ""}
+    | {f"train/{name.replace('/', '_')}": "" for name in IMAGES},
+    "one NPZ file": {"cells.npz": npz("b", "a", "b")},
 }
 
 
@@ -79,6 +92,23 @@ POINTS = {"type": "FeatureCollection", "features": []} | {
     ]
 }
 PAIR = {"1.png": picture(), "2.png": picture()}
+SIZE = {"width": 20, "height": 10}
+BOX, AREA = [[2, 2], [9, 5]], [[2, 2], [9, 2], [9, 5], [2, 5]]
+CVAT_BOXES = "".join(f'<box label="{kind}" xtl="2" ytl="2" xbr="9" ybr="5"/>' for kind in "ba")
+
+
+def labelme(image: str, *shapes: tuple[str, str, list[list[int]]]) -> str:
+    """LabelMe's file of an image of 20 x 10 pixels."""
+    drawn = [{"label": label, "shape_type": kind, "points": points} for label, kind, points in shapes]
+    return json.dumps({"shapes": drawn, "imagePath": image, "imageWidth": 20, "imageHeight": 10})
+
+
+def cvat(shapes_of: dict[str, str]) -> str:
+    """CVAT's file of some images of 20 x 10 pixels."""
+    items = (f'<image name="{name}" width="20" height="10">{shapes}</image>' for name, shapes in shapes_of.items())
+    return f"<annotations><version>1.1</version>{''.join(items)}</annotations>"
+
+
 COUNTED: dict[str, tuple[tuple[str, ...], dict[str, str | bytes]]] = {
     "one CSV": (("cell",), {"t.csv": "image,count\n2.png,0\n1.png,2\n", **PAIR}),
     "train, valid and test CSVs": (
@@ -96,7 +126,7 @@ COUNTED: dict[str, tuple[tuple[str, ...], dict[str, str | bytes]]] = {
         ("a", "b"),
         {"t.json": json.dumps({"2.png": {}, "1.png": {"b": [[1, 2]], "a": [[3, 4]]}}), **PAIR},
     ),
-    "images and GeoJSON files of points": (
+    "images and GeoJSON files": (
         ("a", "b"),
         {"1.geojson": json.dumps(POINTS), "2.geojson": json.dumps({"features": []}), **PAIR},
     ),
@@ -106,6 +136,21 @@ COUNTED: dict[str, tuple[tuple[str, ...], dict[str, str | bytes]]] = {
         | {"Annotations/1.xml": f"<annotation>{BOXES}</annotation>", "Annotations/2.xml": "<annotation/>"},
     ),
     "boxes in COCO": (("a", "b"), {"t.json": json.dumps(COCO), **PAIR}),
+    "shapes in YOLO": (
+        ("a", "b"),
+        {f"images/{name}": content for name, content in PAIR.items()}
+        | {"labels/1.txt": "1 .5 .5 .2 .2\n0 .3 .3 .1 .1\n", "labels/2.txt": "", "classes.txt": "a\nb\n"},
+    ),
+    "shapes in LabelMe": (
+        ("a", "b"),
+        {f"{n}.json": labelme(f"{n}.png", *((kind, "rectangle", BOX) for kind in "ba" if n == 1)) for n in (1, 2)}
+        | PAIR,
+    ),
+    "shapes in CVAT": (
+        ("a", "b"),
+        {f"images/{name}": content for name, content in PAIR.items()}
+        | {"annotations.xml": cvat({"1.png": CVAT_BOXES, "2.png": ""})},
+    ),
 }
 
 
@@ -124,7 +169,10 @@ SEGMENTED: dict[str, dict[str, str | bytes]] = {
     "parts of two folders": {f"{part}/{name}": TWO_FOLDERS[name] for part in ("train", "test") for name in TWO_FOLDERS},
     "side by side": {f"{n}{end}.png": mask_of(n) for end in ("", "_mask") for n in (10, 9)},
     "a CSV": {"t.csv": "image,mask\nimages/9.png,masks/9.png\nimages/10.png,masks/10.png\n", **TWO_FOLDERS},
-}  # all of them "images and masks"
+    "nnU-Net": {f"imagesTr/{n}_0000.png": mask_of(n) for n in (10, 9)}
+    | {f"labelsTr/{n}.png": mask_of(n) for n in (10, 9)}
+    | {"dataset.json": json.dumps({"labels": {"background": 0, "value 9": 9, "value 10": 10}})},
+}  # all of them "images and masks", but for the last
 
 
 def written(root: Path, content: dict[str, str | bytes]) -> Path:
@@ -136,7 +184,7 @@ def written(root: Path, content: dict[str, str | bytes]) -> Path:
 
 
 def test_every_layout_has_an_example():
-    assert set(EXAMPLES) | set(COUNTED) | {"images and masks", "a folder of images"} == set(LAYOUTS), (
+    assert set(EXAMPLES) | set(COUNTED) | {"images and masks", "nnU-Net", "a folder of images"} == set(LAYOUTS), (
         "add an example of it so that its contract is tested"
     )
 
@@ -184,6 +232,8 @@ def test_every_layout_names_images_that_exist_and_opens_none(path, monkeypatch):
 def test_every_layout_refuses_a_single_class_by_name(path, tmp_path):
     for table in tmp_path.rglob("*.csv"):
         table.write_text("".join(line for line in table.read_text().splitlines(True) if not line.endswith(",b\n")))
+    for arrays in tmp_path.rglob("*.npz"):
+        arrays.write_bytes(npz("a", "a"))
     for folder in [folder for folder in tmp_path.rglob("b") if folder.is_dir()]:
         shutil.rmtree(folder)
     with pytest.raises(DataFault, match=r"a single class \('a'\), at least 2 were expected"):
@@ -270,12 +320,13 @@ def test_every_layout_of_counts_says_all_that_is_wrong_of_its_kinds(counted, pla
 @pytest.fixture(params=SEGMENTED)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """An example of each kind of images and masks on disk."""
-    return written(tmp_path, SEGMENTED[request.param])
+    return written(tmp_path / request.param, SEGMENTED[request.param])
 
 
 def test_every_kind_of_masks_is_recognised_and_gives_the_same_rows_twice_sorted_by_path(folder):
     table, again = scan(folder), scan(folder)
-    assert (table.layout, table.classes) == ("images and masks", ("background", "value 9", "value 10"))
+    layout = folder.name if folder.name in LAYOUTS else "images and masks"
+    assert (table.layout, table.classes) == (layout, ("background", "value 9", "value 10"))
     assert table.segmented and table.legend is not None and table.classes == table.legend.classes
     assert table.frame.equals(again.frame) and table.frame["image"].is_unique().all()
     assert table.frame["image"].is_sorted()
@@ -293,7 +344,7 @@ def test_every_kind_of_masks_names_images_and_masks_that_can_be_read(folder):
     for image, mask in table.frame.select("image", "mask").iter_rows():
         assert read_pixels(table.path_of(image)).array_HWC.shape[:2] == (10, 20)
         mask_HW = read_mask(table.path_of(mask), table.legend)
-        assert (mask_HW > 0).sum() == 21 and table.classes[mask_HW.max()] == f"value {Path(image).stem}"
+        assert (mask_HW > 0).sum() == 21 and table.classes[mask_HW.max()] == f"value {Path(image).stem.split('_')[0]}"
 
 
 def test_every_kind_of_masks_decodes_masks_and_no_image(folder, monkeypatch):
@@ -307,10 +358,83 @@ def test_every_kind_of_masks_decodes_masks_and_no_image(folder, monkeypatch):
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
     table = scan(folder)
-    assert set(decoded) == {str(table.path_of(mask)) for mask in table.frame["mask"]}
+    masks = set() if folder.name == "nnU-Net" else {str(table.path_of(mask)) for mask in table.frame["mask"]}
+    assert set(decoded) == masks
     decoded.clear()
     scan(folder, SourcePlan(legend={"0": "background", "9": "a", "10": "b"}))
     assert decoded == []
+
+
+# --------------------------------------------------------------------------------------------------- of drawn areas
+
+RING = ",".join(f"{x},{y};" for x, y in AREA).replace(";,", ";").rstrip(";")
+DRAWN_IMAGES = {f"{n}.png": mask_of(n) for n in (10, 9)}
+DRAWN: dict[str, dict[str, str | bytes]] = {
+    "boxes in COCO": DRAWN_IMAGES
+    | {
+        "t.json": json.dumps(
+            {
+                "images": [{"id": n, "file_name": f"{n}.png"} | SIZE for n in (10, 9)],
+                "annotations": [
+                    {"id": n, "image_id": n, "category_id": n, "segmentation": [[side for at in AREA for side in at]]}
+                    for n in (10, 9)
+                ],
+                "categories": [{"id": n, "name": f"value {n}"} for n in (10, 9)],
+            }
+        )
+    },
+    "shapes in YOLO": {f"images/{name}": content for name, content in DRAWN_IMAGES.items()}
+    | {f"labels/{n}.txt": f"{10 - n} " + " ".join(f"{x / 20} {y / 10}" for x, y in AREA) for n in (10, 9)}
+    | {"data.yaml": "train: images\nnames: [value 10, value 9]\n"},
+    "shapes in LabelMe": DRAWN_IMAGES
+    | {f"{n}.json": labelme(f"{n}.png", (f"value {n}", "polygon", AREA)) for n in (10, 9)},
+    "shapes in CVAT": DRAWN_IMAGES
+    | {"a.xml": cvat({f"{n}.png": f'<polygon label="value {n}" points="{RING}"/>' for n in (10, 9)})},
+    "images and GeoJSON files": DRAWN_IMAGES
+    | {
+        f"{n}.geojson": json.dumps(
+            [
+                {
+                    "geometry": {"type": "Polygon", "coordinates": [[*AREA, AREA[0]]]},
+                    "properties": {"classification": {"name": f"value {n}"}},
+                }
+            ]
+        )
+        for n in (10, 9)
+    },
+}
+BESIDE = SourcePlan(masks="beside")
+
+
+@pytest.fixture(params=DRAWN)
+def drawn(request: pytest.FixtureRequest) -> str:
+    """The name of each layout of areas."""
+    return request.param
+
+
+@pytest.fixture
+def spot(drawn: str, tmp_path: Path) -> Path:
+    """An example of the layout on disk."""
+    return written(tmp_path, DRAWN[drawn])
+
+
+def test_every_layout_of_areas_is_recognised_and_counts_them_unless_masks_are_wanted(drawn, spot):
+    counted, table = scan(spot), scan(spot, BESIDE)
+    assert (counted.layout, counted.classes) == (drawn, ("value 10", "value 9"))
+    expected = [(image, 5.0, 3.0, f"value {Path(image).stem}") for image in table.frame["image"]]
+    assert counted.points.rows() == expected
+    assert counted.notes[-1] == "2 of 2 shapes are areas; --recipe segment learns these as masks"
+    assert (table.layout, table.classes) == (drawn, ("background", "value 10", "value 9"))
+
+
+def test_every_layout_of_areas_gives_masks_of_their_pixels_and_decodes_no_image(drawn, spot, monkeypatch):
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    table = scan(spot, BESIDE)
+    assert table.frame.schema == COLUMNS | {"mask": pl.String} and table.frame.equals(scan(spot, BESIDE).frame)
+    for image, mask in table.frame.select("image", "mask").iter_rows():
+        mask_HW = read_mask(table.path_of(mask), table.legend)
+        assert mask_HW.shape == (10, 20) and (mask_HW[2:5, 2:9] > 0).all() and (mask_HW > 0).sum() == 21
+        assert table.classes[mask_HW.max()] == f"value {Path(image).stem}"
 
 
 # --------------------------------------------------------------------------------------------------- without labels

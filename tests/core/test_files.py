@@ -103,4 +103,6 @@ def test_a_place_is_checked_before_any_work(tmp_path):
     ]:
         with pytest.raises(CorpuscleError, match=text):
             check_place(tmp_path / place, suffixes, [tmp_path / name for name in inputs])
+    with pytest.raises(CorpuscleError, match=r"got .*x.txt; name such a file with --html$"):
+        check_place(tmp_path / "x.txt", (".html",), flag="--html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file.csv", "folder.csv"]

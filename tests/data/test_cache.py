@@ -22,6 +22,7 @@ import pytest
 from corpuscle.core.progress import Progress
 from corpuscle.data import cache
 from corpuscle.data.cache import Uncached, cache_folder, survey, survey_few
+from corpuscle.data.doctor.looks import LOOKS, looks_of
 from corpuscle.data.prepare import PreparePlan, prepare
 from corpuscle.data.readers.image import ReadPlan, read_image
 from corpuscle.data.sources import SourcePlan, scan
@@ -406,3 +407,24 @@ def test_the_room_for_images_of_an_hdf5_file_is_reserved_by_its_shape(tmp_path, 
     monkeypatch.setattr(cache, "make_room", lambda folder, need: reserved.append(need))
     survey_of(tmp_path / "training.h5", KEEP)
     assert reserved == [5 * 5 * 11 * 3] == [(kept / entries(kept)[0] / cache.CANVASES).stat().st_size]
+
+
+def test_a_survey_measures_each_image_and_keeps_it_with_the_canvases(folder, kept, monkeypatch):
+    monkeypatch.setattr(cache, "TOGETHER", 4)  # rows come in several pieces
+    first = survey_of(folder)
+    again, uncached, unprepared = survey_of(folder), survey_of(folder, keep=False), survey_of(folder, plan=None)
+    assert len(entries(kept)) == 1 and first.frame.columns == list(cache.SCHEMA)
+    for other in (again, uncached, unprepared):
+        assert other.frame.equals(first.frame)
+    sound = first.frame.filter(pl.col("fault").is_null())
+    assert len(sound) == 10 and sound["format"].unique().to_list() == ["PNG"]
+    path = scan(folder).path_of("a/0.png")
+    expected = looks_of(read_image(path))
+    assert {name: sound[name][0] for name in LOOKS} == expected and expected["file_bytes"] == path.stat().st_size
+    bad = first.frame.filter(pl.col("fault").is_not_null())
+    assert bad.select(*LOOKS).null_count().row(0) == (1,) * len(LOOKS)
+
+
+def test_a_few_images_that_are_predicted_are_not_measured(folder):
+    found = survey_few([folder / "a" / "0.png"], ReadPlan(), SMALL).frame
+    assert found.columns == list(cache.SCHEMA) and found["sharpness"].null_count() == 1 and found["content"][0]

@@ -64,10 +64,10 @@ def test_a_file_is_a_data_set_of_its_rows_in_their_order(tmp_path, reads, by_fol
     assert table.frame["counts"].to_list() == [[row] for row in range(12)]
     assert table.frame["group"].to_list() == ["p"] * 6 + ["q"] * 6 and table.points is None
     assert table.notes == (
-        "training.h5: images from 'x', group from 'slide'",
+        "training.h5: images from 'x', count from 'y', group from 'slide'",
         "training.h5: organs breast 7, colon 5",
     )
-    assert reads == [()] * 3  # y, organ and slide; no image
+    assert set(reads) == {()}  # of y, organ and slide, each whole; no image
     assert all(exists(table.path_of(image)) for image in table.frame["image"])
     assert scan(path, SourcePlan(kind="nucleus")).classes == ("nucleus",)
 
@@ -77,7 +77,10 @@ def test_a_test_file_without_counts_is_unlabelled(tmp_path):
     table = scan(train, SourcePlan(test=test))
     assert table.frame["split"].to_list() == ["unlabelled"] * 12 + [None] * 12
     assert table.known.to_list() == [False] * 12 + [True] * 12
-    assert table.notes[2] == "test.hdf5: 12 images have no counts ('y' is not there) and wait for predictions"
+    assert (
+        table.notes[0] == "training.h5: 'y' (0 to 11) is taken for counts; for classes pass --set data.label_column=y"
+    )
+    assert table.notes[3] == "test.hdf5: 12 images have no counts ('y' is not there) and wait for predictions"
     assert faults(test) == [
         f"{tmp_path}: no image with a count; give each image its count, or name the data set that has them"
     ]
@@ -85,12 +88,12 @@ def test_a_test_file_without_counts_is_unlabelled(tmp_path):
 
 def test_all_faults_of_a_file_come_at_once(tmp_path):
     path = tmp_path / "a.h5"
-    assert faults(h5(path, x=None, images=IMAGE_NHWC)) == [
-        f"{path}: no data set 'x' at the top, there is images, y; "
-        "save the images as 'x' (N x height x width x 3) and their counts as 'y' (N)"
+    assert faults(h5(path, x=None, pictures=IMAGE_NHWC)) == [
+        f"{path}: no data set 'x' or 'images' at the top, there is pictures, y; "
+        "save the images as 'x' (N x height x width x 3) and their counts as 'y', or their classes as 'labels' (N)"
     ]
     assert faults(h5(path, x=np.zeros((12, 3, 6, 5)), y=np.arange(11), slide=["p"])) == [
-        f"{path}: 'x' is 12 x 3 x 6 x 5, N x height x width x 3 was expected; "
+        f"{path}: 'x' is 12 x 3 x 6 x 5, N x height x width x 3 was expected, or N x height x width if grey; "
         "save the images in that shape, the colours last",
         f"{path}: 'x' is of the type float64, uint8 was expected; save the images in 8 bits, from 0 for black to 255",
         f"{path}: 'y' is 11, one value for each of the 12 images of 'x' was expected; "
@@ -169,8 +172,8 @@ def test_rows_that_cannot_be_read_say_why(tmp_path):
         UnreadableImage, match=r"has 5 x 6 pixels, more than the limit of 29; pass --set read\.max_pixels=30"
     ):
         read_pixels(Path(f"{path}#0"), ReadPlan(max_pixels=29))
-    h5(path, x=np.zeros((2, 6, 5), np.uint8))
-    with pytest.raises(UnreadableImage, match=r"has the shape \(6, 5\) and the type uint8; save it as height x width"):
+    h5(path, x=np.zeros((2, 6, 5, 2), np.uint8))
+    with pytest.raises(UnreadableImage, match=r"has the shape \(6, 5, 2\) and the type uint8; save it as height x wid"):
         read_pixels(Path(f"{path}#0"))
 
 

@@ -176,8 +176,8 @@ def test_a_path_that_is_not_there_names_its_likes(tmp_path):
     [
         ("cell.png", "is an image, expected a folder per class, train, val and test folders of those, or a CSV"),
         (
-            "cells.xlsx",
-            r"is a file of an unknown kind \(\.xlsx\), expected .*; name the folder or save the table as CSV",
+            "cells.docx",
+            r"is a file of an unknown kind \(\.docx\), expected .*; name the folder or save the table as CSV",
         ),
         ("cells", r"is a file of an unknown kind \(without a suffix\)"),
     ],
@@ -357,7 +357,9 @@ def test_an_image_named_twice_is_dropped_if_its_rows_agree_and_a_fault_if_not(tm
             r"is not a whole table \(row 3 has 3 fields, the header has 2\); mend it",
         ),
         ('image,label\n1.png,"a\n', r"is not a whole table \([^\n]+\); mend it"),
-        (b"PK\x03\x04\x00\x00", "is not a text file, a CSV was expected; save the table as CSV"),
+        (b"\x89PNG\x00\x00", "is not a text file, a CSV was expected; save the table as CSV"),
+        (b"PK\x03\x04\x00\x00", r"is not a whole Excel file \(calamine error: [^\n]+\); save the table as CSV"),
+        (b"PAR1\x00", r"is not a whole Parquet file \([^\n]+\); replace it by a whole copy"),
     ],
 )
 def test_a_csv_that_is_none_is_refused(tmp_path, text, what):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ Edges = tuple[object, object, object, object]
 def voc(root: Path, name: str, *boxes: tuple[str, Edges], size: tuple[int, int] = (20, 10)) -> None:
     """An image of 20 x 10 pixels and its XML file."""
     for folder in ("Annotations", "JPEGImages"):
-        (root / folder).mkdir(exist_ok=True)
+        (root / folder).mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (20, 10)).save(root / "JPEGImages" / f"{name}.jpg")
     sides = ("xmin", "ymin", "xmax", "ymax")
     objects = "".join(
@@ -63,6 +64,31 @@ def test_boxes_in_voc_count_by_their_class_at_their_middle(tmp_path):
     assert table.frame["counts"].to_list() == [[0, 0], [1, 1]]
     assert table.points.rows() == [("JPEGImages/b.jpg", 9.5, 4.5, "red"), ("JPEGImages/b.jpg", 2.25, 2.5, "white")]
     assert table.frame["split"].null_count() == 2
+
+
+def test_files_of_voc_may_lie_beside_their_images_or_in_folders_of_other_names(tmp_path):
+    for name in "ab":
+        voc(tmp_path / "voc", name, ("red", (1, 1, 20, 10)))
+    flat, renamed = tmp_path / "flat", tmp_path / "renamed"
+    flat.mkdir()
+    for file in [*(tmp_path / "voc").glob("*/*")]:
+        shutil.copy(file, flat / file.name)
+    table = scan(flat)
+    assert (table.layout, table.frame["image"].to_list()) == ("boxes in Pascal VOC", ["a.jpg", "b.jpg"])
+    for part, name in (("train", "a"), ("valid", "b")):
+        (tmp_path / "parts" / part).mkdir(parents=True)
+        for file in flat.glob(f"{name}.*"):
+            shutil.copy(file, tmp_path / "parts" / part / file.name)
+    table = scan(tmp_path / "parts")
+    assert table.frame.select("image", "split").rows() == [("train/a.jpg", "train"), ("valid/b.jpg", "val")]
+    renamed.mkdir()
+    (tmp_path / "voc" / "Annotations").rename(renamed / "annotations")
+    (tmp_path / "voc" / "JPEGImages").rename(renamed / "images")
+    assert scan(renamed).points.rows() == [(f"images/{name}.jpg", 9.5, 4.5, "red") for name in "ab"]
+    (flat / "b.xml").unlink()
+    assert faults(flat) == [
+        "b.jpg: has no b.xml; add it, without an object if the image holds none, or remove the image"
+    ]
 
 
 def test_the_lists_of_voc_are_the_parts_where_they_divide_the_images(tmp_path):
@@ -131,8 +157,8 @@ def test_boxes_in_coco_count_by_their_class_at_their_middle(tmp_path):
     assert table.frame.select("image", "counts").rows() == [("a.png", [0]), ("b.png", [1])]
     assert table.points.rows() == [("b.png", 9.5, 4.5, "white")]
     assert table.notes == (
+        "boxes.json: no object of red",
         "left out: 1 boxes of crowds, whose objects cannot be counted",
-        "boxes.json: no box of red",
     )
 
 
@@ -148,13 +174,13 @@ def test_all_faults_of_coco_come_at_once(tmp_path):
     (tmp_path / "b.png").unlink()
     skip = "or pass --set data.odd_boxes=skip to leave such boxes out"
     assert faults(path) == [
-        f"boxes.json image 1: 'b.png' does not exist in {tmp_path}; "
-        "mend the name, or name its folder with --set data.root=FOLDER",
         "boxes.json annotation 3: no image has the id 9; add the image, or remove the annotation",
         "boxes.json annotation 4: no category has the id 9 (known: 1 red, 2 white); add the category, or mend the id",
         "boxes.json annotation 5: bbox [1, 1, 2] is not four numbers; write [x, y, width, height]",
-        f"boxes.json annotation 1: the box of red (bbox [5, 5, -2, 2]) is reversed; swap its corners, {skip}",
-        "boxes.json annotation 2: the box of red (bbox [15, 5, 8, 2]) reaches outside of its image (20 x 10 pixels); "
+        f"boxes.json image 1: 'b.png' does not exist in {tmp_path}; "
+        "mend the name, or name its folder with --set data.root=FOLDER",
+        f"boxes.json annotation 1: the box of red (x 5 to 3, y 5 to 7) is reversed; swap its corners, {skip}",
+        "boxes.json annotation 2: the box of red (x 15 to 23, y 5 to 7) reaches outside of its image (20 x 10 pixels); "
         f"mend it, {skip}",
     ]
     nameless = [{"id": 1}, {"id": 2, "name": "white"}]

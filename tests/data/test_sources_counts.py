@@ -300,12 +300,12 @@ def test_points_in_geojson_count_from_the_corner_as_qupath_does(tmp_path):
     text(tmp_path / "a.geojson", json.dumps({"type": "FeatureCollection", "features": features}))
     text(tmp_path / "b.geojson", json.dumps({"type": "FeatureCollection", "features": []}))
     table = scan(tmp_path)
-    assert table.layout == "images and GeoJSON files of points"
+    assert table.layout == "images and GeoJSON files"
     assert points(table) == [("a.png", 0.0, 0.0, "Tumor"), ("a.png", 19.5, 9.5, "Tumor")]
     assert counts(table) == {"a.png": [2], "b.png": [0]}
     features = [feature("Point", [21, 3]), feature("Point", [1, 3])]
     text(tmp_path / "b.geojson", json.dumps({"type": "FeatureCollection", "features": features}))
-    assert faults(tmp_path)[0].startswith("b.geojson point 1: the point x 20.5, y 2.5 lies outside of b.png (20 x 10")
+    assert faults(tmp_path)[0].startswith("b.geojson, object 1: the point x 20.5, y 2.5 lies outside of b.png (20 x 10")
     text(tmp_path / "b.geojson", json.dumps({"type": "FeatureCollection", "features": features[1:]}))
     assert scan(tmp_path, SourcePlan(kind="nucleus")).classes == ("Tumor", "nucleus")
     assert counts(scan(tmp_path / "a.geojson")) == {"a.png": [2]}
@@ -320,7 +320,7 @@ def test_all_faults_of_geojson_come_at_once(tmp_path):
     found = faults(tmp_path)
     assert len(found) == 4
     assert found[0].startswith("c.png: has no c.geojson; add it, with an empty FeatureCollection if")
-    assert found[1].startswith("a.geojson, object 1: is a Polygon, a Point was expected; ")
+    assert found[1].startswith("a.geojson, object 1: has no corners; ")
     assert found[2].startswith("b.geojson: is not JSON (")
     assert found[3] == "d.geojson: has no image of its name; put one image of that name beside it"
 

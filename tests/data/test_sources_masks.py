@@ -218,7 +218,7 @@ def test_several_folders_of_masks_and_masks_of_counted_objects_are_refused(tmp_p
         scan(tmp_path / "a")
     put(tmp_path / "b" / "1.png", 1)
     (tmp_path / "b" / "t.csv").write_text("image,count\n1.png,3\n")
-    with pytest.raises(CorpuscleError, match=r"data\.masks=beside expects images, .* got one CSV; leave it out"):
+    with pytest.raises(CorpuscleError, match=r"data\.masks=beside expects images with .* got one CSV without any; "):
         scan(tmp_path / "b", SourcePlan(masks="beside"))
 
 

@@ -11,8 +11,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.errors import CorpuscleError, DataFault
-from corpuscle.data.doctor.inspection import describe, inspect
-from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.doctor.inspection import Choices, describe, inspect
 from corpuscle.data.readers.read import read_pixels
 from corpuscle.data.readers.tiles import tile_of
 from corpuscle.data.sources import SourcePlan, scan
@@ -20,7 +19,6 @@ from corpuscle.data.sources.images import list_images
 from corpuscle.data.sources.plan import SlidePlan
 from corpuscle.data.sources.slides import tiles_of_slides
 from corpuscle.data.split_files import write_split_folder
-from corpuscle.data.splits import SplitPlan
 from corpuscle.data.table import COLUMNS
 from corpuscle.synth.tiff import pyramid_of, write_pyramid, write_tiled
 
@@ -348,7 +346,7 @@ def test_a_divided_folder_holds_tiles_as_pictures(two):
 
 
 def test_an_inspection_shows_the_tiles_of_each_class(two):
-    found = inspect(two, plan(), ReadPlan(), SplitPlan())
+    found = inspect(two, Choices(data=plan()))
     said = describe(found.table)
     assert said.startswith("whole slides: 72 images of 2 classes (normal: 36, tumor: 36)\n2 groups, which stay")
     assert "sizes (height × width): all 64 × 64" in found.lines()

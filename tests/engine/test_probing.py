@@ -150,7 +150,7 @@ def test_a_probe_is_one_row_on_an_encoder_that_stays_as_it_was(probe, finished, 
     said = next(line for line in listener.lines if line.startswith("probe: "))
     assert said.startswith(f"probe: logistic regression with C = {float(row['C']):g} (of ")
     assert float(row["train_accuracy"]) > 0.4 and 0 < float(row["val_loss"]) < 5
-    assert "epochs: 0 (a probe is fitted in one go)" in listener.lines
+    assert "epochs: 0 (what is learned is fitted in one go)" in listener.lines
     before, after = (load(folder).net.encoder.state_dict() for folder in (finished, run))
     assert all(torch.equal(before[name], after[name]) for name in before if not name.endswith("num_batches_tracked"))
 

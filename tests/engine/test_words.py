@@ -65,7 +65,8 @@ def test_a_probe_on_it_tells_cells_apart(fit, book, tmp_path):
         "stages": [{"train": "probe", "views": 1}],
     }
     run = fit(tmp_path / "probe", **of_probe)
-    assert json.loads((run / "metrics.json").read_text())["parts"]["test"]["scores"]["accuracy"]["value"] > 0.4  # by chance 0.2
+    scores = json.loads((run / "metrics.json").read_text())["parts"]["test"]["scores"]
+    assert scores["accuracy"]["value"] > 0.4  # of five kinds
     assert torch.equal(load(run).net.encoder.words[1].word_KD, load(book).net.encoder.words[1].word_KD)
 
 

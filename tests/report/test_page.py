@@ -175,3 +175,16 @@ def test_what_is_no_run_gets_no_page(tmp_path: Path) -> None:
     with pytest.raises(CorpuscleError, match="expected a run folder"):
         write_report(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_doctor_found_is_told_beside_faults_and_copies(make_run: MakeRun) -> None:
+    folder = make_run()
+    fingerprint = json.loads((folder / "fingerprint.json").read_text())
+    dark = {"kind": "dark", "what": "a/<b>.png: its brightness is 0.02", "remedy": "look at it"}
+    copies = {"kind": "copies", "what": "x, y", "remedy": "keep one"}
+    fingerprint |= {"found": {"dark": 60, "copies": 1}, "findings": [dark] * 50 + [copies]}
+    (folder / "fingerprint.json").write_text(json.dumps(fingerprint))
+    page = Page(write_report(folder))
+    assert "Worth a look" in page.words and "Images too dark: 60" in page.words and "And 10 more." in page.words
+    assert "a/<b>.png: its brightness is 0.02" in page.words and "Images with identical pixels: 1" not in page.words
+    assert "corpuscle inspect DATA --html page.html" in page.words

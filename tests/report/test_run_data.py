@@ -130,6 +130,6 @@ def test_a_task_without_a_report_is_named(make_count_run: MakeRun) -> None:
     (folder / "metrics.json").write_text('{"task": "trace"}')
     with pytest.raises(
         CorpuscleError,
-        match=r"a task with a report \(classify, contrast, .*, segment\), but its task is trace; install",
+        match=r"a task with a report \(classify, cluster, .*, segment\), but its task is trace; install",
     ):
         read_run(folder)

@@ -10,7 +10,7 @@ from corpuscle.synth.sprites import Sprite
 
 
 def square(side: int) -> Sprite:
-    inside_HW = np.ones((side, side), np.uint8)
+    inside_HW = np.full((side, side), 0xFFFF, np.uint16)
     return Sprite(np.full((side, side, 3), 200, np.uint8), None, inside_HW, side * side, (0, 0, side, side))
 
 

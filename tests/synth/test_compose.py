@@ -15,6 +15,7 @@ from scipy import ndimage
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.legend import SMEAR
 from corpuscle.core.settings import validated
+from corpuscle.synth.canvas import KIND_BITS
 from corpuscle.synth.compose import NUMBER, PARTS, Composer
 from corpuscle.synth.drawn import drawn_cutouts
 from corpuscle.synth.plan_compose import CLUMP, HEALTHY, INFECTED, PLATELET, WHITE_KINDS, ComposePlan
@@ -120,7 +121,7 @@ def test_edges_are_soft(composer):
 def test_no_object_covers_more_than_the_overlap(cutouts):
     plan = SMALL.model_copy(update={"overlap": 0.0, "least_pixels": 1, "red_cells": (80, 80)})
     field = Composer(cutouts, plan, seed=0).field("train", 0)
-    alone = [(field.lain_HW & 0xFFF) == number for number in range(1, len(field.kind_M) + 1)]
+    alone = [(field.lain_HW >> KIND_BITS) == number for number in range(1, len(field.kind_M) + 1)]
     assert [int(one.sum()) for one in alone] == field.seen_M.tolist()
     crowded = Composer(cutouts, plan.model_copy(update={"overlap": 1.0}), seed=0).field("train", 0)
     assert len(field.kind_M) < len(crowded.kind_M) == 80

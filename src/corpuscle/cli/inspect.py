@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,19 @@ from corpuscle.cli import options
 def inspect(
     path: options.Data,
     pixels: Annotated[bool, typer.Option(help="Open every image, or judge names and rows alone.")] = True,
+    label_errors: Annotated[
+        bool, typer.Option("--label-errors", help="Also look for labels that may be wrong; this trains a few heads.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Write a page with the pictures of what was found.")
+    ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv", help="Write a cleaned table, and beside it what was changed; the files stay as they are."
+        ),
+    ] = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     group_column: options.GroupColumn = None,
@@ -31,7 +44,10 @@ def inspect(
 
     from corpuscle import api
 
-    found = api.inspect(path, pixels=pixels, settings=settings, progress=options.progress(results=not json))
+    progress = options.progress(results=not json)
+    found = api.inspect(
+        path, pixels=pixels, label_errors=label_errors, html=html, fix=fix, settings=settings, progress=progress
+    )
     typer.echo(writer.dumps(found.as_dict(), indent=2, ensure_ascii=False) if json else "\n".join(found.lines()))
     if not found.clean:
         raise typer.Exit(3)

@@ -12,6 +12,7 @@ from corpuscle.cli import (
     budget,
     compare,
     compose,
+    convert,
     cutouts,
     demo,
     evaluate,
@@ -50,6 +51,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "submit": submit.submit,
     "cutouts": cutouts.cutouts,
     "compose": compose.compose,
+    "convert": convert.convert,
     "report": report.report,
     "demo": demo.demo,
 }

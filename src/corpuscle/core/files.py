@@ -57,9 +57,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def digest_of(content: bytes) -> str:
-    """A short name for some bytes: 128 bits of BLAKE2b in hexadecimal."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def digest_of(*parts: bytes | memoryview) -> str:
+    """A short name for some bytes, one part after the other: 128 bits of BLAKE2b in hexadecimal."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:
@@ -90,29 +93,32 @@ def whole_folder(path: Path) -> Iterator[Path]:
             whole.rename(path)
 
 
-def check_place(path: Path, suffixes: Sequence[str] = (), inputs: Iterable[Path] = ()) -> None:
+def check_place(path: Path, suffixes: Sequence[str] = (), inputs: Iterable[Path] = (), flag: str = "--out") -> None:
     """See that a result may be written to a place, before any time is spent on it.
 
     Args:
         path: the file or folder to be.
         suffixes: that its name may end in, if any will not do.
         inputs: files that must not be overwritten.
+        flag: that names the place.
 
     Raises:
         CorpuscleError: it may not.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise CorpuscleError(
-            f"expected a name that ends in {' or '.join(suffixes)}, got {path}; name such a file with --out"
+            f"expected a name that ends in {' or '.join(suffixes)}, got {path}; name such a file with {flag}"
         )
     if suffixes and path.is_dir():
-        raise CorpuscleError(f"{path} is a folder, a file was expected; name one with --out")
+        raise CorpuscleError(f"{path} is a folder, a file was expected; name one with {flag}")
     if path.exists() and any(given.exists() and path.samefile(given) for given in inputs):
-        raise CorpuscleError(f"{path} is what is read, it would be overwritten; name another file with --out")
+        raise CorpuscleError(f"{path} is what is read, it would be overwritten; name another file with {flag}")
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not (there.is_dir() or there == path) or not os.access(there, os.W_OK):
         reason = os.strerror(errno.EACCES if there.is_dir() or there == path else errno.ENOTDIR)
-        raise CorpuscleError(f"{path} cannot be written ({there}: {reason}); name a place you may write to, with --out")
+        raise CorpuscleError(
+            f"{path} cannot be written ({there}: {reason}); name a place you may write to, with {flag}"
+        )
 
 
 @contextlib.contextmanager

@@ -22,12 +22,13 @@ class Legend:
 
     Attributes:
         classes: names; the place of a class is its number in a mask that has been read, 0 is the background.
-        number_of: grey value, palette index or colour in the files to the number of the class; several may share one.
+        number_of: grey value, palette index or colour in the files, or label of an area that is drawn, to the number of
+            the class; several may share one.
         colours: red, green and blue of each class where it is drawn.
     """
 
     classes: tuple[str, ...]
-    number_of: Mapping[int | Colour, int]
+    number_of: Mapping[int | Colour | str, int]
     colours: tuple[Colour, ...]
 
 
@@ -71,7 +72,8 @@ def _smear() -> Legend:
         "infected RBC": (255, 0, 0),
         "healthy RBC": (0, 128, 0),
     }
-    number_of = {place: place for place in range(len(colours))} | {c: k for k, c in enumerate(colours.values())}
+    number_of: dict[int | Colour | str, int] = {place: place for place in range(len(colours))}
+    number_of |= {colour: place for place, colour in enumerate(colours.values())}
     return Legend(tuple(colours), number_of, tuple(colours.values()))
 
 

@@ -9,6 +9,23 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Encoding:
+    """How a file of its own holds an image.
+
+    Attributes:
+        format: by its first bytes, as Pillow names it (JPEG, PNG, TIFF).
+        bytes: of the whole file.
+        quantization: of a JPEG's luminance, 64 numbers row by row; empty otherwise.
+        camera: maker and model by its EXIF tags, None where they are missing.
+    """
+
+    format: str
+    bytes: int
+    quantization: tuple[int, ...] = ()
+    camera: str | None = None
+
+
+@dataclass(frozen=True)
 class Pixels:
     """One decoded image.
 
@@ -16,11 +33,13 @@ class Pixels:
         array_HWC: three channels (red, green, blue), uint8 or uint16; the full range of the type is black to white.
         mpp: microns per pixel, where the file says so.
         note: what had to be done to the file's own mode, in words ('palette to RGB'), empty if nothing.
+        encoding: of its file; None where that holds other images too, and for slides.
     """
 
     array_HWC: np.ndarray
     mpp: float | None = None
     note: str = ""
+    encoding: Encoding | None = None
 
 
 def in_8_bits(array_HWC: np.ndarray) -> np.ndarray:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import math
 import os
 import shutil
 import tempfile
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -28,20 +28,21 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of, sync
 from corpuscle.core.progress import SILENT, Progress
+from corpuscle.core.threads import in_threads
+from corpuscle.data.doctor.looks import LOOKS, looks_of
 from corpuscle.data.prepare import PreparePlan, prepare
-from corpuscle.data.readers.hdf5 import IMAGES, contents_of, is_hdf5
 from corpuscle.data.readers.image import ReadPlan, size_of
-from corpuscle.data.readers.read import content_digest, file_of, read_pixels
+from corpuscle.data.readers.read import array_contents, content_digest, file_of, read_pixels
+from corpuscle.data.readers.stacks import is_hdf5, is_npz, size_in
 from corpuscle.data.readers.tiles import tile_of
 from corpuscle.data.table import Table
 
-In = TypeVar("In")
-Out = TypeVar("Out")
-FORMAT = 3  # raise when the same file would give other pixels than before
+FORMAT = 5  # raise when the same file would give other pixels or measures than before
 ROWS, CANVASES = "rows.parquet", "canvases.raw"
 FEATURES = "features"  # the folder, beside the canvases, of what encoders made of them
 ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
 SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
+TOGETHER = 1000  # rows that become a frame at once
 LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
 SCHEMA = {
     "content": pl.String,
@@ -50,6 +51,7 @@ SCHEMA = {
     "mode": pl.String,
     "fault": pl.String,
     "remedy": pl.String,
+    **LOOKS,
 }  # a row an image
 
 
@@ -68,7 +70,7 @@ class Survey:
 
     Attributes:
         frame: a row an image, in the table's order: content (digest of the decoded pixels), height, width, mode,
-            fault and remedy (null where the image is sound).
+            fault and remedy (null where the image is sound), and what `looks_of` measured.
         canvases: the prepared images, None where none were asked for.
         cached: whether they lie in the cache.
     """
@@ -142,11 +144,11 @@ class InMemory:
 
 
 def survey_few(paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan) -> Survey:
-    """Read a few images and keep their canvases in memory."""
-    looks = list(_look_at(paths, read, preparation, SILENT))
+    """Read a few images and keep their canvases in memory; their looks are not measured."""
+    looks = list(_look_at(paths, read, preparation, SILENT, measure=False))
     canvases = {place: look.canvas_HWC for place, look in enumerate(looks) if look.canvas_HWC is not None}
     depth = widest(canvas.dtype for canvas in canvases.values())
-    return Survey(_frame(look.row for look in looks), InMemory(canvases, depth), cached=False)
+    return Survey(_frame((look.row for look in looks), SCHEMA), InMemory(canvases, depth), cached=False)
 
 
 def widest(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
@@ -155,7 +157,12 @@ def widest(dtypes: Iterable[np.dtype[Any]]) -> np.dtype[Any]:
 
 
 def survey(
-    table: Table, read: ReadPlan, preparation: PreparePlan | None, cache: bool = True, progress: Progress = SILENT
+    table: Table,
+    read: ReadPlan,
+    preparation: PreparePlan | None,
+    cache: bool = True,
+    progress: Progress = SILENT,
+    digest: bool = True,
 ) -> Survey:
     """Read every image of the table once.
 
@@ -165,10 +172,12 @@ def survey(
         preparation: fill canvases this way; None only looks.
         cache: keep the canvases for the next run.
         progress: shows how far it is.
+        digest: where it only looks, of the pixels too; they take a fifth of the time.
     """
     paths = [table.path_of(image) for image in table.frame["image"]]
     if preparation is None:
-        return Survey(_frame(look.row for look in _look_at(paths, read, None, progress)), None, cached=False)
+        looks = _look_at(paths, read, None, progress, digest=digest)
+        return Survey(_frame((look.row for look in looks), SCHEMA), None, cached=False)
     if not cache:
         return _without_cache(paths, read, preparation, progress)
     settings = [str(FORMAT), preparation.model_dump_json(), read.model_dump_json()]
@@ -245,12 +254,16 @@ def as_depth(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def _without_cache(paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan, progress: Progress) -> Survey:
-    rows, depths = [], set()
-    for look in _look_at(paths, read, preparation, progress):
-        rows.append(look.row)
-        if look.canvas_HWC is not None:
-            depths.add(look.canvas_HWC.dtype)
-    return Survey(_frame(rows), Uncached(paths, read, preparation, widest(depths)), cached=False)
+    depths = set()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for look in _look_at(paths, read, preparation, progress):
+            if look.canvas_HWC is not None:
+                depths.add(look.canvas_HWC.dtype)
+            yield look.row
+
+    frame = _frame(rows(), SCHEMA)
+    return Survey(frame, Uncached(paths, read, preparation, widest(depths)), cached=False)
 
 
 def _fill_either(folder: Path, filling: Filling) -> None:
@@ -263,17 +276,19 @@ def _fill_either(folder: Path, filling: Filling) -> None:
 def _fill(folder: Path, filling: Filling, dtype: np.dtype[Any]) -> None:
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        rows, sizes = [], []
+        sizes = {"canvas_height": pl.Int64, "canvas_width": pl.Int64}
         with (part / CANVASES).open("wb") as file:
-            for look in filling.looks():
-                rows.append(look.row)
-                sizes.append((0, 0) if look.canvas_HWC is None else look.canvas_HWC.shape[:2])
-                if look.canvas_HWC is not None:
-                    file.write(np.ascontiguousarray(as_depth(look.canvas_HWC, dtype)).data)
+
+            def rows() -> Iterator[dict[str, Any]]:
+                for look in filling.looks():
+                    size = (0, 0) if look.canvas_HWC is None else look.canvas_HWC.shape[:2]
+                    if look.canvas_HWC is not None:
+                        file.write(np.ascontiguousarray(as_depth(look.canvas_HWC, dtype)).data)
+                    yield look.row | dict(zip(sizes, size, strict=True))
+
+            frame = _frame(rows(), {**filling.schema, **sizes})
             if not file.tell():
                 file.write(bytes(dtype.itemsize))  # a map of nothing cannot be opened
-        canvas_sizes = pl.DataFrame(sizes, schema={"canvas_height": pl.Int64, "canvas_width": pl.Int64}, orient="row")
-        frame = pl.concat([pl.DataFrame(rows, schema=filling.schema), canvas_sizes], how="horizontal")
         frame.with_columns(depth=pl.lit(8 * dtype.itemsize)).write_parquet(part / ROWS)
         sync(part / CANVASES)
         sync(part / ROWS)
@@ -284,14 +299,21 @@ def _fill(folder: Path, filling: Filling, dtype: np.dtype[Any]) -> None:
 
 
 def _look_at(
-    paths: Sequence[Path], read: ReadPlan, preparation: PreparePlan | None, progress: Progress
+    paths: Sequence[Path],
+    read: ReadPlan,
+    preparation: PreparePlan | None,
+    progress: Progress,
+    measure: bool = True,
+    digest: bool = True,
 ) -> Iterator[Look]:
-    look = partial(_look_at_one, read=read, preparation=preparation)
+    look = partial(_look_at_one, read=read, preparation=preparation, measure=measure, digest=digest)
     yield from progress.track(in_threads(look, paths), "reading images", len(paths))
 
 
-def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) -> Look:
-    row: dict[str, Any] = dict.fromkeys(("content", "height", "width", "mode", "fault", "remedy"))
+def _look_at_one(
+    path: Path, read: ReadPlan, preparation: PreparePlan | None, measure: bool = True, digest: bool = True
+) -> Look:
+    row: dict[str, Any] = dict.fromkeys(SCHEMA)
     try:
         pixels = read_pixels(path, read)
     except CorpuscleError as error:
@@ -299,16 +321,21 @@ def _look_at_one(path: Path, read: ReadPlan, preparation: PreparePlan | None) ->
         return Look(row | {"fault": what, "remedy": remedy}, None)
     array_HWC = np.ascontiguousarray(pixels.array_HWC)
     row |= {
-        "content": content_of(array_HWC),
+        "content": content_of(array_HWC) if digest else None,
         "height": array_HWC.shape[0],
         "width": array_HWC.shape[1],
         "mode": pixels.note or f"RGB, {8 * array_HWC.itemsize} bits",
+        **(looks_of(pixels) if measure else {}),
     }
     return Look(row, None if preparation is None else prepare(array_HWC, preparation))
 
 
-def _frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=SCHEMA)
+def _frame(rows: Iterable[dict[str, Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows as a frame, of which no more are held as Python's objects than are made at once."""
+    remaining, pieces = iter(rows), [pl.DataFrame(schema=schema)]
+    while piece := list(itertools.islice(remaining, TOGETHER)):
+        pieces.append(pl.DataFrame(piece, schema=schema))
+    return pl.concat(pieces, rechunk=True)
 
 
 def _bytes_of(paths: Sequence[Path], preparation: PreparePlan) -> int:
@@ -322,15 +349,13 @@ def _bytes_of(paths: Sequence[Path], preparation: PreparePlan) -> int:
 
 
 def _size(file: Path) -> tuple[int, int]:
-    """Width and height of an image, of each of an HDF5 file, or of a tile of a slide."""
+    """Width and height of an image, of each of an HDF5 or NPZ file, or of a tile of a slide."""
     tile = tile_of(file)
     if tile is not None:
         return tile.pixels, tile.pixels
     try:
-        if not is_hdf5(file.name):
-            return size_of(file)
-        _, height, width, *_ = contents_of(file).shape[IMAGES]
-        return width, height
+        in_arrays = is_hdf5(file.name) or is_npz(file.name)
+        return size_in(array_contents(file)) if in_arrays else size_of(file)
     except (CorpuscleError, KeyError, ValueError):  # takes no room, and is told with its remedy when it is read
         return 0, 0
 
@@ -342,20 +367,7 @@ def digests_of(paths: Sequence[Path], progress: Progress) -> list[str]:
 
 def content_of(array_HWC: np.ndarray) -> str:
     """A short name for the pixels of an image, whatever file they came from."""
-    return digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode() + array_HWC.tobytes())
-
-
-def in_threads(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-    """Results in order, a few ahead; decoding and hashing leave the interpreter free, so threads are enough."""
-    workers = min(8, os.cpu_count() or 1)
-    waiting: deque[Future[Out]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode(), np.ascontiguousarray(array_HWC).data)
 
 
 def make_room(folder: Path, need: int) -> None:

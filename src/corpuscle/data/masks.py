@@ -17,7 +17,9 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of
 from corpuscle.core.legend import Colour, Legend
 from corpuscle.core.progress import SILENT, Progress
-from corpuscle.data.cache import Filling, Look, digests_of, in_threads, kept
+from corpuscle.core.threads import in_threads
+from corpuscle.data.cache import Filling, Look, digests_of, kept
+from corpuscle.data.drawn import file_of_mask, is_drawn, read_drawn
 from corpuscle.data.prepare import PreparePlan, onto_canvas
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage, header_of
 from corpuscle.data.table import Table
@@ -56,7 +58,7 @@ class Values:
 
 
 def read_mask(path: Path, legend: Legend, plan: ReadPlan = ReadPlan()) -> np.ndarray:  # noqa: B008 (frozen)
-    """The class of each pixel of a mask in PNG, TIFF, BMP or GIF, grey, palette or colours.
+    """The class of each pixel of a mask in PNG, TIFF, BMP or GIF, grey, palette or colours, or of one that is drawn.
 
     A palette is read by its indices, or by its colours where the legend names those. What is wholly transparent is
     background.
@@ -67,6 +69,8 @@ def read_mask(path: Path, legend: Legend, plan: ReadPlan = ReadPlan()) -> np.nda
     Raises:
         UnreadableImage: it cannot be decoded, was compressed with loss, or holds values that the legend does not name.
     """
+    if is_drawn(str(path)):
+        return read_drawn(path, legend, plan)
     values = read_values(path, plan)
     number_of = _numbers(values, legend)
     mask_HW = _looked_up(values.value_HW, number_of)
@@ -247,8 +251,10 @@ def _key(
     progress: Progress,
 ) -> str:
     """Names an entry of the cache by all that its masks and its faults depend on."""
-    digests = iter(digests_of([path for path in paths if path is not None], progress))
-    masks = ["none" if path is None else next(digests) for path in paths]
+    files = list(dict.fromkeys(file_of_mask(path) for path in paths if path is not None))
+    digest = dict(zip(files, digests_of(files, progress), strict=True))
+    masks = ["none" if path is None else digest[file_of_mask(path)] for path in paths]
+    masks += [str(path).rpartition("#")[2] for path in paths if path is not None and is_drawn(str(path))]
     meaning = [legend.classes, sorted((str(value), number) for value, number in legend.number_of.items())]
     settings = [f"masks {FORMAT}", json.dumps(meaning), read.model_dump_json(), preparation.model_dump_json()]
     return digest_of("\n".join([*settings, json.dumps(sizes), *masks]).encode())
@@ -287,9 +293,10 @@ def _look_at_one(
         mask_HW = read_mask(path, legend, read)
     except CorpuscleError as error:
         what, _, remedy = str(error).removeprefix(f"{path}: ").partition("; ")
-        return Look(row | {"fault": f"its mask {path.name}: {what}", "remedy": remedy}, None)
+        return Look(row | {"fault": f"its mask {file_of_mask(path).name}: {what}", "remedy": remedy}, None)
     if height is not None and mask_HW.shape != (height, width):
-        what = f"is {width} x {height} pixels, its mask {path.name} is {mask_HW.shape[1]} x {mask_HW.shape[0]}"
+        name = file_of_mask(path).name
+        what = f"is {width} x {height} pixels, its mask {name} is {mask_HW.shape[1]} x {mask_HW.shape[0]}"
         return Look(row | {"fault": what, "remedy": "save the mask at the size of the image"}, None)
     row["pixels"] = np.bincount(mask_HW.ravel(), minlength=256)[: len(legend.classes)].tolist()
     return Look(row, None if preparation is None else prepare_mask(mask_HW, preparation))

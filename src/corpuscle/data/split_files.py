@@ -30,8 +30,7 @@ def write_split_csv(table: Table, path: Path) -> None:
     """
     import polars as pl
 
-    here, root = path.parent.resolve(), table.root.resolve()
-    base = root.relative_to(here) if root.is_relative_to(here) else root
+    base = base_of(table, path)
     images = [(base / image).as_posix() for image in table.frame["image"]]
     frame, known = table.frame.with_columns(pl.Series("named", images, pl.String)), ["label"]
     if table.points is not None:
@@ -45,6 +44,12 @@ def write_split_csv(table: Table, path: Path) -> None:
     columns = [name for name in ("named", *known, "group", "split", "fold") if name in frame.columns]
     with whole_file(path) as part:
         frame.select(columns).rename({"named": "image"}).write_csv(part)
+
+
+def base_of(table: Table, path: Path) -> Path:
+    """What goes before an image's name in a CSV at this place."""
+    here, root = path.parent.resolve(), table.root.resolve()
+    return root.relative_to(here) if root.is_relative_to(here) else root
 
 
 def write_split_folder(table: Table, out: Path, how: Literal["copy", "link"]) -> None:

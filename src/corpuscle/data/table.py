@@ -35,7 +35,8 @@ class Table:
             a table of counts also has
             `counts` (how many objects of each class, in the order of `classes`; null where unlabelled);
             a table of masks also has
-            `mask` (path of the mask, as that of the image; null where unlabelled) and, once the masks have been read,
+            `mask` (path of the mask, as that of the image, or `FILE#IMAGE` where an annotation draws it, see `drawn`;
+            null where unlabelled) and, once the masks have been read,
             `pixels` (of each class, in the order of `classes`); after steps on the table it has
             `step`, `of`, `donor` and `copy`, see `steps.stepped`.
         root: folder that the paths start from.

@@ -169,10 +169,12 @@ def _together(path: Path, cells: Sequence[Cell], at_once: int, call: Call) -> It
 def _begin_process(stop: Synchronized[int], threads: int) -> None:
     """Before the first cell of a process: its share of the cores, and whom to ask whether to stop."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     global _asked_to_stop
     _asked_to_stop = stop
     torch.set_num_threads(threads)
+    threadpool_limits(threads)  # of what probes are solved by, which asks torch for nothing
     for number in (signal.SIGINT, signal.SIGTERM):  # between two cells the first process alone decides
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)

@@ -14,7 +14,8 @@ from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.core.legend import IGNORED, Legend
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.records import in_8_bits
-from corpuscle.data.cache import content_of, in_threads
+from corpuscle.core.threads import in_threads
+from corpuscle.data.cache import content_of
 from corpuscle.data.masks import read_mask
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage
 from corpuscle.data.readers.read import read_pixels
@@ -183,7 +184,7 @@ def _in_boxes(
 ) -> Iterator[_Found]:
     stain_HW = stain_of(image_HWC)
     height, width = stain_HW.shape
-    for box in boxes_of(table.root / sheet, image):
+    for box in boxes_of(table.root, sheet, image):
         left, top = max(round(box.left), 0), max(round(box.top), 0)
         right, bottom = min(round(box.right), width - 1), min(round(box.bottom), height - 1)
         if box.kind in names and left < right and top < bottom:

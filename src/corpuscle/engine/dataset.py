@@ -17,7 +17,7 @@ from corpuscle.core.progress import Progress
 from corpuscle.data.budget import within_budget
 from corpuscle.data.cache import Canvases, survey
 from corpuscle.data.doctor.audit import Audit, audit, check_faults
-from corpuscle.data.doctor.diagnosis import as_facts, diagnose, told
+from corpuscle.data.doctor.diagnosis import as_facts, contents, diagnose, told
 from corpuscle.data.doctor.inspection import describe
 from corpuscle.data.doctor.leaks import find_leaks, leak_message
 from corpuscle.data.fingerprint import holdings, sizes
@@ -30,6 +30,7 @@ from corpuscle.data.table import Table
 from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.plan import choose_epochs, choose_epochs_of_crops, choose_shrink, choose_size
 from corpuscle.engine.scenes import scenes_of
+from corpuscle.engine.schedule import AT_ONCE
 from corpuscle.engine.steps import check_steps, refuse_steps, take_steps
 from corpuscle.synth.bank import is_bank
 from corpuscle.tasks.classify import class_numbers
@@ -143,10 +144,10 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     seen, masks = looked.frame, None
     if task.learns_masks:
         table, seen, masks = with_masks(table, seen, experiment, progress)
-    findings = diagnose(table, seen, experiment.guard, experiment.seed, progress)
+    findings = diagnose(table, seen, experiment.guard, experiment.seed, progress, experiment.cache.keep)
     check_faults(table, findings, experiment.guard)
     experiment, crop_why = with_view(table, seen, experiment)
-    for line in told(findings.found):
+    for line in told(table, findings):
         progress.say(line)
     divided = divide(table, experiment, findings, seen)
     assert looked.canvases is not None
@@ -240,8 +241,7 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
     """
     sound = table.with_frame(table.frame.filter(findings.sound))
     parted = split_table(sound, experiment.split, experiment.seed, together=findings.together)
-    content = dict(zip(table.frame["image"], seen["content"], strict=True))
-    leaks = find_leaks(parted, {image: digest for image, digest in content.items() if digest is not None})
+    leaks = find_leaks(parted, contents(table, seen), findings.near)
     if leaks and not experiment.guard.allow_leaks:
         raise CorpuscleError(leak_message(leaks))
     parted = within_budget(parted, experiment.split, experiment.seed, together=findings.copies)
@@ -254,9 +254,9 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
 
 def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str]:
     """The experiment with the epochs of every stage chosen, and the reason."""
-    stages = [stage for stage in experiment.stages if stage.train != "probe"]
+    stages = [stage for stage in experiment.stages if stage.train not in AT_ONCE]
     if not stages:
-        return experiment, "a probe is fitted in one go"
+        return experiment, "what is learned is fitted in one go"
     if all(stage.epochs for stage in stages):
         return experiment, "as set"
     if experiment.prepare.fit == "keep":
@@ -264,7 +264,7 @@ def with_epochs(experiment: Experiment, num_train: int) -> tuple[Experiment, str
     else:
         epochs, why = choose_epochs(num_train, experiment.fit.images)
     chosen = [
-        stage if stage.epochs or stage.train == "probe" else stage.model_copy(update={"epochs": epochs})
+        stage if stage.epochs or stage.train in AT_ONCE else stage.model_copy(update={"epochs": epochs})
         for stage in experiment.stages
     ]
     return experiment.model_copy(update={"stages": tuple(chosen)}), why

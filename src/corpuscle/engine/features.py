@@ -22,7 +22,8 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of, whole_file, write_text
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.stopped import Stopped
-from corpuscle.data.cache import FEATURES, cache_folder, content_of, in_threads, make_room
+from corpuscle.core.threads import in_threads
+from corpuscle.data.cache import FEATURES, cache_folder, content_of, make_room
 from corpuscle.data.loader import Images, Loader, Order
 from corpuscle.data.transforms import NO_AUGMENT
 from corpuscle.nets.tensors import digest_of_tensors

@@ -283,15 +283,28 @@ def fit_linear(
     scaler = StandardScaler().fit(examples.features_NC)
     scaler.scale_ = shared_scale(scaler.scale_)
     scaled = replace(examples, features_NC=scaler.transform(examples.features_NC))
+    scaled, axes_RC = turned(scaled)
     c, why = choose_strength(scaled, seed, how)
     model = _fitted(_regression(c), scaled)
-    coef, intercept = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
+    coef, intercept = model.coef_.astype(np.float64) @ axes_RC, model.intercept_.astype(np.float64)
     if len(model.classes_) == 2:
         coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
     coef = coef / scaler.scale_
     weight_KC, bias_K = np.zeros((num_classes, coef.shape[1])), np.full(num_classes, NEVER)
     weight_KC[model.classes_], bias_K[model.classes_] = coef, intercept - coef @ scaler.mean_
     return Fitted(weight_KC, bias_K, c, why)
+
+
+def turned(examples: Examples) -> tuple[Examples, np.ndarray]:
+    """The examples in as many numbers as there are examples, where they have more, and axes_RC that lead back.
+
+    The penalty is a length, which no turn changes, and the weights lie in the span of the examples, of all of them
+    and of those of a fold: so what is fitted is the same, in a fraction of the time.
+    """
+    if examples.features_NC.shape[0] >= examples.features_NC.shape[1]:
+        return examples, np.eye(examples.features_NC.shape[1])
+    left_NR, length_R, axes_RC = np.linalg.svd(examples.features_NC.astype(np.float64), full_matrices=False)
+    return replace(examples, features_NC=left_NR * length_R), axes_RC
 
 
 def choose_strength(examples: Examples, seed: int, how: Passing) -> tuple[float, str]:

@@ -10,7 +10,7 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.files import write_text
 from corpuscle.core.progress import Progress
-from corpuscle.data.readers.hdf5 import is_hdf5
+from corpuscle.data.readers.stacks import is_hdf5
 from corpuscle.data.sources import SourcePlan
 from corpuscle.data.sources.images import images_of_csv, list_images
 from corpuscle.data.sources.sheet import Sheet, read_sheet

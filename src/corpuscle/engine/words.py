@@ -91,8 +91,8 @@ def find_words(work: Finding, state: State) -> None:
     book = work.net.encoder
     assert isinstance(book, Codebook)
     if machine.first:
-        found = list(how.progress.track(_found(work, book), "words", len(book.words)))
-        for words, tensors in zip(book.words, found, strict=True):
+        found = list(how.progress.track(_found(work, book), "words", len(book.sizes)))
+        for words, tensors in zip(book.sizes, found, strict=True):
             words.load_state_dict(tensors)
     machine.same(book.state_dict())
     sums = _judged(work, work.train)
@@ -115,8 +115,7 @@ def _judged(work: Finding, places: np.ndarray) -> dict[str, Any]:
 def _found(work: Finding, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
     """The tensors of each size of square."""
     chosen = work.train[evenly(len(work.train), MOST_IMAGES)]
-    for number, words in enumerate(book.words):
-        assert isinstance(words, Words)
+    for number, words in enumerate(book.sizes):
         rng = np.random.default_rng(seed_for(work.seed, "squares", number))
         squares = []
         for batch_N in np.array_split(chosen, -(-len(chosen) // IMAGES_AT_ONCE)):

@@ -8,6 +8,9 @@ Three things everyone should know to improve object retrieval, CVPR 2012.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -98,12 +101,16 @@ class Codebook(nn.Module):
         with torch.autocast(image_NCHW.device.type, enabled=False):  # rounded to bf16 another word may be the nearest
             small_NCHW = self.shrunk(image_NCHW)
             if self.tells:
-                return torch.cat([self._shares(words, small_NCHW) for words in self.words], dim=1)
-            return torch.stack([words.distortion(small_NCHW) for words in self.words], dim=1)
+                return torch.cat([self._shares(words, small_NCHW) for words in self.sizes], dim=1)
+            return torch.stack([words.distortion(small_NCHW) for words in self.sizes], dim=1)
 
-    def _shares(self, words: nn.Module, image_NCHW: Tensor) -> Tensor:
+    @property
+    def sizes(self) -> Sequence[Words]:
+        """The words of each size of square."""
+        return cast(Sequence[Words], self.words)
+
+    def _shares(self, words: Words, image_NCHW: Tensor) -> Tensor:
         """The root of each word's share of each ring."""
-        assert isinstance(words, Words)
         height, width = (side - words.side + 1 for side in image_NCHW.shape[2:])
         ring_P, rings = ring_of(height, width).to(image_NCHW.device).flatten(), len(RINGS) + 1
         place_NP = words.nearest(words.squares(image_NCHW)) + self.count * ring_P

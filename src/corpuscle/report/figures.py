@@ -210,7 +210,8 @@ def class_counts(classes: Mapping[str, Mapping[str, int]], words: Mapping[str, s
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    legend(axes, columns=3)
+    if len(words) > 1:
+        legend(axes, columns=3)
     return figure
 
 

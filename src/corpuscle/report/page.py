@@ -15,6 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from corpuscle.core.files import write_text
+from corpuscle.data.doctor.finding import KINDS
 from corpuscle.report import (
     figures,
     page_classify,
@@ -34,6 +35,7 @@ from corpuscle.report.run_data import RunData, read_run
 from corpuscle.report.style import DARK, LIGHT, css_variables
 
 HERE = Path(__file__).parent
+TOLD = ("unreadable", "mask", "copies", "copies disagree")  # kinds that have a place of their own on the page
 LISTED = 50  # faults and copies that are written out; the rest is in the run's files
 
 
@@ -56,6 +58,7 @@ class TaskPage:
 
 TASKS = {
     "classify": TaskPage("classify.html.j2", page_classify.draw, page_classify.content, words_classify),
+    "cluster": TaskPage("label_free.html.j2", page_label_free.draw, page_label_free.content, words_label_free),
     "contrast": TaskPage("label_free.html.j2", page_label_free.draw, page_label_free.content, words_label_free),
     "count": TaskPage("count.html.j2", page_count.draw, page_count.content, words_count),
     "reconstruct": TaskPage("label_free.html.j2", page_label_free.draw, page_label_free.content, words_label_free),
@@ -138,11 +141,34 @@ def _content(run: RunData, drawn: Mapping[str, Figure], read: pictures.Read) -> 
         "faults": data.get("faults", ())[:LISTED],
         "copies": data.get("copies", ())[:LISTED],
         "disagreeing": _with_labels(run)[:LISTED],
+        "looked": looked_at(data),
         "changed": changed,
         "defaults": {name: setting for name, setting in run.settings.items() if name not in changed},
         "command": shlex.quote(str(run.folder)),
         **task.content(run, read),
     }
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found of a kind: its title, how many there are, and the first of them."""
+
+    title: str
+    number: int
+    first: tuple[str, ...]
+
+
+def looked_at(data: Mapping[str, Any]) -> list[Looked]:
+    """What was found beside what cannot be read and copies, which the page tells in their own way."""
+    return [
+        Looked(
+            KINDS[kind].title,
+            number,
+            tuple(one["what"] for one in data["findings"] if one["kind"] == kind)[:LISTED],
+        )
+        for kind, number in data.get("found", {}).items()
+        if kind not in TOLD and kind in KINDS
+    ]
 
 
 def _with_labels(run: RunData) -> list[list[str]]:

@@ -7,11 +7,8 @@ import numpy as np
 
 from corpuscle.synth.sprites import Sprite
 
-KIND_BITS = 12
-"""Bits of a pixel that hold the number of the object on it; the number of its class lies above them."""
-
-MOST = 2**KIND_BITS - 1
-"""Objects that a canvas can hold."""
+KIND_BITS = 4
+"""Lowest bits of a pixel, which hold the class of the object on it; its own number, up to 4095, lies above them."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height."""
@@ -22,7 +19,7 @@ class Canvas:
 
     Args:
         image_HWC: uint8, is changed.
-        lain_HW: uint16, 0 where nothing lies, else class and number of the uppermost object, see `KIND_BITS`; is
+        lain_HW: uint16, 0 where nothing lies, else number and class of the uppermost object, see `KIND_BITS`; is
             changed.
         last: number of the last object that lies there.
     """
@@ -56,23 +53,28 @@ class Canvas:
         """
         height, width = self.lain_HW.shape
         tall, wide = sprite.inside_HW.shape
-        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + wide, width), min(top + tall, height)
-        if x1 - x0 < wide or y1 - y0 < tall:
-            sprite = sprite.part(x0 - left, y0 - top, x1 - left, y1 - top)
-        area, inside_HW, below_HW = sprite.area, sprite.inside_HW, self.lain_HW[y0:y1, x0:x1]
-        if not area or (cv2.countNonZero(below_HW) and not self._cover(below_HW, sprite, overlap)):
+        right, bottom = left + wide, top + tall
+        if left < 0 or top < 0 or right > width or bottom > height:
+            x0, y0 = max(left, 0), max(top, 0)
+            part = sprite.part(x0 - left, y0 - top, min(right, width) - left, min(bottom, height) - top)
+            return part.area > 0 and self.lay(part, kind, x0, y0, overlap)
+        here, value = (slice(top, bottom), slice(left, right)), packed(self.last + 1, kind)
+        below_HW = self.lain_HW[here]
+        if not cv2.hasNonZero(below_HW):
+            np.bitwise_and(sprite.inside_HW, value, below_HW)
+        elif not self._cover(below_HW, sprite, value, overlap):
             return False
-        window_HWC = self.image_HWC[y0:y1, x0:x1]
-        cv2.multiply(window_HWC, sprite.through_HWC, window_HWC, scale=1 / 255)
-        if sprite.light_HWC is not None:
-            cv2.add(window_HWC, sprite.light_HWC, window_HWC)
+        window_HWC = self.image_HWC[here]
+        under_HWC = window_HWC.copy()  # fetches rows that lie far apart together; arithmetic would wait for each
+        if sprite.light_HWC is None:
+            cv2.multiply(under_HWC, sprite.through_HWC, window_HWC, 1 / 255)
+        else:
+            cv2.multiply(under_HWC, sprite.through_HWC, under_HWC, 1 / 255)
+            cv2.add(under_HWC, sprite.light_HWC, window_HWC)
         self.last = number = self.last + 1
-        here_HW = np.empty(inside_HW.shape, np.uint16)
-        here_HW.fill(packed(number, kind))
-        cv2.copyTo(here_HW, inside_HW, below_HW)
         dx, dy, box_W, box_H = sprite.box
-        self.kind_of[number], self.box_of[number] = kind, (x0 + dx, y0 + dy, box_W, box_H)
-        self.area_of[number] = self.seen_of[number] = area
+        self.kind_of[number], self.box_of[number] = kind, (left + dx, top + dy, box_W, box_H)
+        self.area_of[number] = self.seen_of[number] = sprite.area
         return True
 
     def settle(self) -> None:
@@ -90,13 +92,24 @@ class Canvas:
         dx, dy, width, height = cv2.boundingRect(seen_HW)
         self.box_of[number], self.seen_of[number] = (left + dx, top + dy, width, height), cv2.countNonZero(seen_HW)
 
-    def _cover(self, below_HW: np.ndarray, sprite: Sprite, overlap: float) -> bool:
-        """Take what an object hides from those below it, unless that is more than is allowed of any of them."""
-        covered_HW = cv2.copyTo(below_HW, sprite.inside_HW)
-        if cv2.countNonZero(covered_HW) > overlap * sprite.area:
+    def _cover(self, below_HW: np.ndarray, sprite: Sprite, value: int, overlap: float) -> bool:
+        """Put an object's value over those below it, unless it would hide more than is allowed of any of them."""
+        covered_HW = cv2.bitwise_and(below_HW, sprite.inside_HW)
+        covered = cv2.countNonZero(covered_HW)
+        if covered > overlap * sprite.area or (covered and not self._hide(covered_HW, covered, overlap)):
             return False
-        count = np.bincount(covered_HW[covered_HW > 0] & MOST)
-        hidden = [(number, int(count[number])) for number in count.nonzero()[0].tolist()]
+        np.bitwise_xor(covered_HW, sprite.inside_HW & value, covered_HW)
+        cv2.bitwise_xor(below_HW, covered_HW, below_HW)
+        return True
+
+    def _hide(self, covered_HW: np.ndarray, covered: int, overlap: float) -> bool:
+        """Take those pixels from the objects that are seen there, unless that is more than is allowed of any."""
+        uppermost = int(cv2.norm(covered_HW, cv2.NORM_INF))
+        if cv2.norm(covered_HW, cv2.NORM_L1) == covered * uppermost:  # one object alone, as mostly
+            hidden = [(uppermost >> KIND_BITS, covered)]
+        else:
+            count = np.bincount((covered_HW >> KIND_BITS).ravel())
+            hidden = [(number, int(count[number])) for number in count.nonzero()[0].tolist() if number]
         for number, pixels in hidden:
             if number in self._cut:
                 self._measure(number)
@@ -112,9 +125,11 @@ class Canvas:
 
 def packed(number: int, kind: int) -> int:
     """What a pixel says of the object on it."""
-    return kind << KIND_BITS | number
+    return number << KIND_BITS | kind
 
 
 def mask_of(lain_HW: np.ndarray) -> np.ndarray:
     """The class of each pixel; mask_HW uint8."""
-    return np.right_shift(lain_HW, KIND_BITS, out=np.empty(lain_HW.shape, np.uint8), casting="unsafe")
+    mask_HW = lain_HW.astype(np.uint8)
+    mask_HW &= 2**KIND_BITS - 1
+    return mask_HW

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class Field:
 
     Attributes:
         image_HWC: uint8 RGB.
-        lain_HW: uint16; 0 is plasma, else class and number as on a canvas; object m of the arrays below is m + 1.
+        lain_HW: uint16; 0 is plasma, else number and class as on a canvas; object m of the arrays below is m + 1.
         kind_M: uint8, the number in the legend of each red cell's class.
         box_M4: int32, left, top, width and height of what is seen of each.
         seen_M: int32, pixels that are seen of each.
@@ -53,8 +54,7 @@ class Field:
         return self.image_HWC.nbytes + self.lain_HW.nbytes
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """Where a red cell is to lie: the sprite, its kind, and the places to try, each a middle in pixels."""
 
     sprite: Sprite

@@ -33,10 +33,12 @@ class Kept(Generic[T]):
 
     def get(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
         """The thing of a key; `make` gives it and its bytes where it is not there."""
-        with self._lock:
-            if (found := self._held.get(key)) is not None:
-                self._held.move_to_end(key)
-                return found[0]
+        if (found := self._held.get(key)) is not None:
+            if self.used > self.limit // 2:  # else it is long until one has to go
+                with self._lock:
+                    if key in self._held:
+                        self._held.move_to_end(key)
+            return found[0]
         made, size = make()
         with self._lock:
             if key not in self._held:
@@ -60,7 +62,7 @@ class Sprite:
     Attributes:
         through_HWC: uint8, 255 where all of what is below is seen.
         light_HWC: uint8 that is added; None where the object only takes light away.
-        inside_HW: uint8, 1 where a pixel is of the object.
+        inside_HW: uint16, all bits where a pixel is of the object, else none.
         area: pixels inside.
         box: left, top, width and height of what is inside.
     """
@@ -81,8 +83,9 @@ class Sprite:
         """What lies within these columns and rows."""
         here = slice(y0, y1), slice(x0, x1)
         inside_HW, light_HWC = self.inside_HW[here], self.light_HWC
-        left, top, width, height = cv2.boundingRect(inside_HW)
-        area, box = cv2.countNonZero(inside_HW), (left, top, width, height)
+        mask_HW = inside_HW.astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask_HW)
+        area, box = cv2.countNonZero(mask_HW), (left, top, width, height)
         return Sprite(self.through_HWC[here], None if light_HWC is None else light_HWC[here], inside_HW, area, box)
 
 
@@ -150,6 +153,7 @@ def turned(layer: Layer, turn: int, turns: int, mirror: bool) -> Sprite:
     inside_HW = (alpha_HW >= HALF).view(np.uint8)
     left, top, width, height = cv2.boundingRect(inside_HW)
     area, box = cv2.countNonZero(inside_HW), (left, top, width, height)
+    inside_HW = inside_HW * np.uint16(0xFFFF)
     if layer.tint:
         return Sprite(colour_HWC, None, inside_HW, area, box)
     return Sprite(cv2.cvtColor(255 - alpha_HW, cv2.COLOR_GRAY2RGB), colour_HWC, inside_HW, area, box)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.settings import Settings
+from corpuscle.data.doctor.finding import Finding
 from corpuscle.data.doctor.leaks import find_copies
 from corpuscle.data.table import Table
 
@@ -18,7 +20,10 @@ class GuardPlan(Settings):
     """What a run accepts of its data."""
 
     max_faulty: float = Field(0.01, ge=0.0, le=1.0, description="share of unreadable images a run goes on without")
-    allow_leaks: bool = Field(False, description="train although parts share a group or identical pixels")
+    allow_leaks: bool = Field(False, description="train although parts share a group, identical pixels or near-copies")
+    near_copies: Literal["together", "ignore"] = Field(
+        "together", description="images that are nearly the same: keep them in one part of a split, or look for none"
+    )
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Audit:
         faults: a fault an image that cannot be used, for itself or its mask, in the table's order.
         copies: images with identical pixels, together.
         disagreeing: those copies whose labels differ.
-        sound: the table's rows that can be read, as a mask over its rows.
+        sound: the table's rows that are used, as a mask over its rows.
         empty: images whose mask is background all over.
+        near: images that are nearly the same, together.
+        found: everything that was found, before the rows are divided.
     """
 
     faults: tuple[Fault, ...]
@@ -38,6 +45,13 @@ class Audit:
     disagreeing: tuple[tuple[str, ...], ...]
     sound: pl.Series
     empty: tuple[str, ...] = ()
+    near: tuple[tuple[str, ...], ...] = ()
+    found: tuple[Finding, ...] = ()
+
+    @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of images that must be in one part of a split."""
+        return (*self.copies, *self.near)
 
 
 def audit(table: Table, seen: pl.DataFrame) -> Audit:
@@ -90,7 +104,11 @@ def check_faults(table: Table, findings: Audit, plan: GuardPlan) -> None:
     labelled = table.frame.filter(findings.sound)["label"].drop_nulls().unique().to_list()
     lost = [name for name in table.classes if name not in labelled]
     if lost:
-        raise DataFault([Fault(f"class {name}", "none of its images can be read", "mend its images") for name in lost])
+        label_of = dict(table.frame.select("image", "label").iter_rows())
+        unread = {label_of[fault.where] for fault in findings.faults}
+        told = "none of its images is used: they are blank, or copies with other labels"
+        reason = {name: "none of its images can be read" if name in unread else told for name in lost}
+        raise DataFault([Fault(f"class {name}", reason[name], "mend its images") for name in lost])
 
 
 def _empty(rows: pl.DataFrame) -> tuple[str, ...]:

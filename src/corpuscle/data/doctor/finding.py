@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Weight = Literal["fault", "warning", "note"]
-Action = Literal["leave out", "keep first", "keep together", "look"]
+Action = Literal["leave out", "keep together", "look"]
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,18 @@ class Kind:
     Attributes:
         title: what a reader is told it is, as a heading.
         weight: a fault must be mended or is left out; a warning must be looked at; a note is for information.
-        action: what `--fix` and a training do about it: leave the images out, keep the first of copies, keep images
-            in one part of a split, or nothing but show them.
+        action: what a training does about it: leave the images out, keep them in one part of a split, or nothing but
+            show them.
     """
 
     title: str
     weight: Weight
     action: Action
+
+    @property
+    def words(self) -> str:
+        """The title within a sentence."""
+        return self.title[:1].lower() + self.title[1:]
 
 
 KINDS: dict[str, Kind] = {
@@ -37,13 +42,14 @@ KINDS: dict[str, Kind] = {
     "bright": Kind("Images too bright", "warning", "look"),
     "letterboxed": Kind("Images with bars around them", "warning", "look"),
     "empty mask": Kind("Masks without an object", "note", "look"),
+    "same mask": Kind("Different images with the same mask", "warning", "look"),
     "tiny class": Kind("Classes with very few images", "warning", "look"),
     "label spelling": Kind("Labels that differ by case or a space", "warning", "look"),
     "path spelling": Kind("Paths that differ by case or Unicode form", "warning", "look"),
     "copies": Kind("Images with identical pixels", "warning", "keep together"),
     "copies disagree": Kind("Copies with different labels", "fault", "leave out"),
     "near-copies": Kind("Images that are nearly the same", "warning", "keep together"),
-    "near-copies disagree": Kind("Near-copies with different labels", "fault", "look"),
+    "near-copies disagree": Kind("Near-copies with different labels", "fault", "keep together"),
     "group leak": Kind("Groups on two sides of a split", "fault", "look"),
     "copy leak": Kind("Copies on two sides of a split", "fault", "look"),
     "near-copy leak": Kind("Near-copies on two sides of a split", "fault", "look"),
@@ -62,7 +68,7 @@ class Finding:
         kind: key of `KINDS`.
         what: one line, the images and values in it.
         remedy: what to do.
-        images: those it concerns, as the table names them; of copies the one to keep first.
+        images: those it concerns, as the table names them.
         values: what was measured, plain values for JSON.
     """
 

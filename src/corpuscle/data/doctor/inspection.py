@@ -1,26 +1,51 @@
-"""A look at a data set before any time is spent on it: what was understood, and every fault that was found."""
+"""A look at a data set before any time is spent on it: what was understood, and everything that was found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.cache import survey
-from corpuscle.data.doctor.audit import Audit, audit
-from corpuscle.data.doctor.leaks import Leak, find_leaks
+from corpuscle.data.doctor.audit import Audit, GuardPlan
+from corpuscle.data.doctor.contents import told_apart
+from corpuscle.data.doctor.diagnosis import diagnose, in_order, indivisible, leak_finding, leaks_of, left_out, of_names
+from corpuscle.data.doctor.finding import KINDS, Finding
+from corpuscle.data.doctor.leaks import find_leaks
 from corpuscle.data.fingerprint import holdings, sizes
 from corpuscle.data.masks import survey_masks
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
-from corpuscle.data.splits import PARTS, SplitPlan, split_table
+from corpuscle.data.splits import PARTS, SplitPlan, counted
 from corpuscle.data.table import Table
 
-SHOWN = 5  # images that a line names
+SHOWN = 10  # findings of a kind that are written out
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a look is told.
+
+    Attributes:
+        data: what does not show of the layout.
+        read: limits of the reader.
+        split: how the rows would be divided.
+        guard: what is accepted.
+        seed: of the tests that draw by chance.
+        strict: refuse labels that differ by case or spaces alone, as a training does.
+    """
+
+    data: SourcePlan = field(default_factory=SourcePlan)
+    read: ReadPlan = field(default_factory=ReadPlan)
+    split: SplitPlan = field(default_factory=SplitPlan)
+    guard: GuardPlan = field(default_factory=GuardPlan)
+    seed: int = 0
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,46 +55,51 @@ class Inspection:
     Attributes:
         table: its rows.
         seen: what one pass over the images found, None if they were not opened.
-        findings: faults and copies, None if the images were not opened.
-        leaks: what the parts that the data set came with share.
-        indivisible: why it cannot be divided into train, val and test, where it did not come divided.
+        audit: which rows are used and which belong together, None if the images were not opened.
+        findings: everything that is wrong or looks so, by kind, in the order of `KINDS`.
+        written: what was written of it, a line each.
     """
 
     table: Table
     seen: pl.DataFrame | None
-    findings: Audit | None
-    leaks: tuple[Leak, ...]
-    indivisible: tuple[Fault, ...] = ()
+    audit: Audit | None
+    findings: tuple[Finding, ...] = ()
+    written: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found that a person should look at."""
-        found = self.findings
-        return not (self.leaks or self.indivisible) and (found is None or not (found.faults or found.copies))
+        """Whether nothing was found that a person should look at; notes do not count."""
+        return all(KINDS[finding.kind].weight == "note" for finding in self.findings)
+
+    def of(self, kind: str) -> tuple[Finding, ...]:
+        """The findings of a kind."""
+        return tuple(finding for finding in self.findings if finding.kind == kind)
+
+    @property
+    def left_out(self) -> tuple[Finding, ...]:
+        """The findings whose images are not used."""
+        return () if self.audit is None else left_out(self.findings, self.table, self.audit.sound)
+
+    def with_findings(self, more: Iterable[Finding]) -> Inspection:
+        """The same with other findings beside its own."""
+        return replace(self, findings=in_order([*self.findings, *more]))
 
     def lines(self) -> list[str]:
-        """What the images are and what was found, a line each."""
-        found, lines = self.findings, []
+        """What the images are, then a block a kind of finding: its heading, the first findings, and what to do."""
+        lines = []
         if self.seen is not None and len(self.seen.drop_nulls("height")):
             lines = [_sizes_in_words(self.seen), _modes_in_words(self.seen)]
-        lines += [str(leak) for leak in self.leaks]
-        lines += [f"cannot be divided: {fault}" for fault in self.indivisible]
-        if found is not None:
-            if self.table.segmented:
-                lines += _pixels_in_words(self.table)
-            lines += [f"{'unusable' if self.table.segmented else 'unreadable'}: {fault}" for fault in found.faults]
-            if found.empty:
-                shown = ", ".join(found.empty[:SHOWN]) + ", ..." * (len(found.empty) > SHOWN)
-                lines.append(f"masks without an object: {len(found.empty)} ({shown})")
-            lines += [f"identical pixels: {', '.join(images)}" for images in found.copies]
-            lines += [f"identical pixels, different labels: {', '.join(images)}" for images in found.disagreeing]
-        if self.clean:
-            lines.append("no faults found" if found else "no faults found in names and rows; images were not opened")
-        return lines
+            lines += _pixels_in_words(self.table) if self.table.segmented else []
+        for kind in KINDS:
+            if found := self.of(kind):
+                lines += ["", *block(KINDS[kind].title, found)]
+        lines += [""] * bool(self.findings)
+        lines.append(self._in_all())
+        return lines + [f"written: {place}" for place in self.written]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        frame, found = self.table.frame, self.findings
+        frame = self.table.frame
         content: dict[str, Any] = {
             "layout": self.table.layout,
             "root": str(self.table.root),
@@ -77,57 +107,73 @@ class Inspection:
             "images": len(frame),
             **holdings(self.table),
             "groups": frame["group"].drop_nulls().n_unique(),
-            "leaks": [str(leak) for leak in self.leaks],
-            "indivisible": [vars(fault) for fault in self.indivisible],
         }
-        if self.seen is not None and found is not None:
+        if self.seen is not None:
             content["sizes"] = sizes(self.seen)
             content["modes"] = dict(self.seen["mode"].drop_nulls().value_counts(sort=True).rows())
-            content["faults"] = [vars(fault) for fault in found.faults]
-            content["copies"] = [list(group) for group in found.copies]
-            content["disagreeing"] = [list(group) for group in found.disagreeing]
-            if self.table.segmented:
-                content["empty"] = list(found.empty)
-        return content
+        content["clean"] = self.clean
+        content["found"] = dict(Counter(finding.kind for finding in self.findings))
+        findings = [finding.as_dict() for finding in self.findings]
+        return content | {"findings": findings, "written": list(self.written)}
+
+    def _in_all(self) -> str:
+        """How much was found, in a line."""
+        if self.clean:
+            return "no faults found" + " in names and rows; images were not opened" * (self.seen is None)
+        weights = Counter(KINDS[finding.kind].weight for finding in self.findings)
+        told = " and ".join(counted(weights[weight], weight) for weight in ("fault", "warning") if weights[weight])
+        if self.written:
+            return told
+        return f"{told}; --html PAGE shows them, --fix OUT.csv writes a table without what can be mended"
 
 
 def inspect(
     path: Path,
-    plan: SourcePlan,
-    read: ReadPlan,
-    split: SplitPlan,
+    choices: Choices,
     pixels: bool = True,
     progress: Progress = SILENT,
+    check: Callable[[Table], None] | None = None,
 ) -> Inspection:
     """Understand a data set and look for faults.
 
     Args:
         path: whatever a source understands.
-        plan, read, split: choices of the source, limits of the reader, and how it would be divided.
+        choices: of the source, the reader and the split, and what is accepted.
         pixels: open every image; without, only the rows are judged.
         progress: says what was understood first, then how far it is.
+        check: raises where the rows cannot be what is wanted of them, before an image is opened.
 
     Raises:
         DataFault: faults of the layout, all at once.
     """
-    table = scan(path, plan)
+    table = scan(path, choices.data, spelling=choices.strict)
     progress.say(describe(table))
+    if check is not None:
+        check(table)
     if not pixels:
-        return Inspection(table, None, None, find_leaks(table), _indivisible(table, split))
-    seen = survey(table, read, None, progress=progress).frame
+        found = [*of_names(table), *map(leak_finding, find_leaks(table)), *indivisible(table, choices.split)]
+        return Inspection(table, None, None, in_order(found))
+    paths = [table.path_of(image) for image in table.frame["image"]]
+    seen = survey(table, choices.read, None, progress=progress, digest=False).frame
+    seen = told_apart(paths, seen, choices.read, progress)
     if table.segmented:
-        seen = survey_masks(table, seen, read, None, progress=progress).joined(seen)
+        seen = survey_masks(table, seen, choices.read, None, progress=progress).joined(seen)
         table = table.with_frame(table.frame.with_columns(seen["pixels"]))
-    findings = audit(table, seen)
-    sound = table.with_frame(table.frame.filter(findings.sound))
-    leaks = find_leaks(table, contents(table, seen))
-    return Inspection(table, seen, findings, leaks, _indivisible(sound, split, findings.copies))
+    read = diagnose(table, seen, choices.guard, choices.seed, progress)
+    sound = table.with_frame(table.frame.filter(read.sound))
+    shared = leaks_of(sound, seen.filter(read.sound), read)
+    found = [*read.found, *shared, *indivisible(sound, choices.split, read.together)]
+    return Inspection(table, seen, read, in_order(found))
 
 
-def contents(table: Table, seen: pl.DataFrame) -> dict[str, str]:
-    """Image to the digest of its pixels, for those that can be read."""
-    both = pl.DataFrame([table.frame["image"], seen["content"]]).drop_nulls()
-    return dict(both.rows())
+def block(title: str, found: Sequence[Finding], most: int = SHOWN) -> list[str]:
+    """A heading with its number, the first findings of a kind, and what to do where all say the same."""
+    shown, remedies = found[:most], {finding.remedy for finding in found}
+    same = len(remedies) == 1
+    lines = [f"{title}: {len(found)}", *(f"  {finding.what if same else finding}" for finding in shown)]
+    if len(found) > most:
+        lines.append(f"  … and {len(found) - most} more: --html PAGE or --json")
+    return [*lines, f"  → {remedies.pop()}"] if same else lines
 
 
 def describe(table: Table) -> str:
@@ -193,14 +239,3 @@ def _sizes_in_words(seen: pl.DataFrame) -> str:
 def _modes_in_words(seen: pl.DataFrame) -> str:
     modes = seen["mode"].drop_nulls().value_counts(sort=True).rows()
     return "modes: " + "; ".join(f"{mode} ({count})" for mode, count in modes)
-
-
-def _indivisible(table: Table, plan: SplitPlan, copies: tuple[tuple[str, ...], ...] = ()) -> tuple[Fault, ...]:
-    try:
-        split_table(table, plan, seed=0, together=copies)
-    except DataFault as fault:
-        return fault.faults
-    except CorpuscleError as error:
-        what, _, remedy = str(error).partition("; ")
-        return (Fault("parts", what, remedy),)
-    return ()

@@ -1,9 +1,9 @@
-"""What must not be on two sides of a split: groups, and images with identical pixels."""
+"""What must not be on two sides of a split: groups, images with identical pixels, and near-copies."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,12 +18,12 @@ class Leak:
     """What parts of a split share.
 
     Attributes:
-        kind: the same group, or the same pixels.
-        names: the group's name, or the images with these pixels.
+        kind: the same group, the same pixels, or nearly the same picture.
+        names: the group's name, or the images with these pixels or this picture.
         parts: part to the number of images that are in it.
     """
 
-    kind: Literal["group", "pixels"]
+    kind: Literal["group", "pixels", "near-copy"]
     names: tuple[str, ...]
     parts: Mapping[str, int]
 
@@ -31,7 +31,8 @@ class Leak:
         if self.kind == "group":
             return f"group {self.names[0]} is in {in_parts(self.parts)}"
         more = f" and {len(self.names) - 2} more" if len(self.names) > 2 else ""
-        return f"{' and '.join(self.names[:2])}{more} hold the same pixels in {in_parts(self.parts)}"
+        same = "hold the same pixels" if self.kind == "pixels" else "are nearly the same"
+        return f"{' and '.join(self.names[:2])}{more} {same} in {in_parts(self.parts)}"
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,23 @@ class Copies:
     disagreeing: tuple[tuple[str, ...], ...]
 
 
-def find_leaks(table: Table, content: Mapping[str, str] | None = None) -> tuple[Leak, ...]:
-    """What train, val and test share: groups first, then pixels, each in name order.
+def find_leaks(
+    table: Table, content: Mapping[str, str] | None = None, near: Iterable[Sequence[str]] = ()
+) -> tuple[Leak, ...]:
+    """What train, val and test share: groups first, then pixels, then near-copies, each in name order.
 
     Args:
         table: rows with their split.
         content: image to the digest of its pixels; leave it out to look at groups alone.
+        near: groups of near-copies, `NearCopies.groups`.
     """
     by_group: dict[str, Counter[str]] = defaultdict(Counter)
     by_pixels: dict[str, dict[str, str]] = defaultdict(dict)
+    part_of: dict[str, str] = {}
     for image, group, part in table.frame.select("image", "group", "split").sort("image").iter_rows():
         if part not in PARTS:
             continue
+        part_of[image] = part
         if group is not None:
             by_group[group][part] += 1
         if content and image in content:
@@ -69,7 +75,11 @@ def find_leaks(table: Table, content: Mapping[str, str] | None = None) -> tuple[
         for images in by_pixels.values()
         if len(set(images.values())) > 1
     ]
-    return (*groups, *sorted(pixels, key=lambda leak: leak.names))
+    alike = ({image: part_of[image] for image in images if image in part_of} for images in near)
+    copies = [
+        Leak("near-copy", tuple(parts), Counter(parts.values())) for parts in alike if len(set(parts.values())) > 1
+    ]
+    return (*groups, *(leak for leaks in (pixels, copies) for leak in sorted(leaks, key=lambda leak: leak.names)))
 
 
 def leak_message(leaks: Sequence[Leak]) -> str:
@@ -79,7 +89,12 @@ def leak_message(leaks: Sequence[Leak]) -> str:
     'split leaks: group 1034 is in train (2 images) and test (1 image), and 1 more group'
     """
     told = []
-    for kind, one, many in (("group", "group", "groups"), ("pixels", "set of copies", "sets of copies")):
+    words = {
+        "group": ("group", "groups"),
+        "pixels": ("set of copies", "sets of copies"),
+        "near-copy": ("set of near-copies", "sets of near-copies"),
+    }
+    for kind, (one, many) in words.items():
         found = [leak for leak in leaks if leak.kind == kind]
         if found:
             more = len(found) - 1

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,37 +15,15 @@ import numpy as np
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.records import Pixels
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage
+from corpuscle.data.readers.stacks import Contents, Member, as_pixels, image_arrays, member_of
 
-HDF5_SUFFIXES = frozenset({".h5", ".hdf5"})
-IMAGES = "x"  # name of the data set with the images, N x height x width x 3
 BLOCK_BYTES = 256 << 20
 BLOCKS = 2  # threads at the seam of two blocks need both
-MEMBER = re.compile(r"^(?P<file>.+(?:\.h5|\.hdf5))#(?P<row>\d+)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What lies in an HDF5 file.
-
-    Attributes:
-        shape: of each data set at the top.
-        dtype: of each.
-    """
-
-    shape: Mapping[str, tuple[int, ...]]
-    dtype: Mapping[str, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One image of an HDF5 file; rows are counted from 0."""
-
-    file: Path
-    row: int
 
 
 @dataclass(eq=False)
 class _Block:
+    part: str
     start: int
     image_NHWC: np.ndarray
     unread: set[int]
@@ -59,39 +35,43 @@ class _Door:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     key: tuple[Any, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
     blocks: list[_Block] = field(default_factory=list)
 
     def read(self, member: Member) -> np.ndarray:
-        """The image of a row, HWC; the array is the caller's own."""
+        """The image of a row, HW or HWC; the array is the caller's own."""
         stat = member.file.stat()
         with self.lock:
             key = str(member.file), stat.st_size, stat.st_mtime_ns
             if key != self.key:
-                self.key, self.blocks = key, []
-            block = next(
-                (block for block in self.blocks if 0 <= member.row - block.start < len(block.image_NHWC)), None
-            )
-            if block is not None:
-                return self._taken(block, member.row)
+                self.key, self.names, self.blocks = key, {}, []
+            for block in self.blocks:
+                if block.part == member.part and 0 <= member.row - block.start < len(block.image_NHWC):
+                    return self._taken(block, member.row)
             with _open(member.file) as handle:
-                images = handle[IMAGES]
+                self.names = self.names or image_arrays(_contents(handle))
+                if member.part not in self.names:
+                    raise KeyError(f"no data set with images of the part '{member.part}'")
+                images = handle[self.names[member.part]]
                 if member.row >= len(images):
                     raise IndexError(f"{len(images)} rows")
                 rows = _rows_at_once(images)
                 if rows > 1:
-                    return self._taken(self._block(images, member.row // rows * rows, rows), member.row)
+                    return self._taken(self._block(images, member, rows), member.row)
                 if not _is_plain_gzip(images):
                     image_HWC: np.ndarray = images[member.row]
                     return image_HWC
-                packed = images.id.read_direct_chunk((member.row, 0, 0, 0))[1]
+                packed = images.id.read_direct_chunk((member.row, *(0 for _ in images.shape[1:])))[1]
                 shape, dtype = images.shape[1:], images.dtype
         return np.frombuffer(bytearray(zlib.decompress(packed)), dtype).reshape(shape)  # threads do this side by side
 
-    def _block(self, images: Any, start: int, rows: int) -> _Block:
+    def _block(self, images: Any, member: Member, rows: int) -> _Block:
         """The rows that share chunks, kept in the place of the oldest block."""
+        start = member.row // rows * rows
         del self.blocks[: len(self.blocks) - BLOCKS + 1]
         image_NHWC = images[start : start + rows]
-        self.blocks.append(_Block(start, image_NHWC, set(range(start, start + len(image_NHWC)))))
+        unread = set(range(start, start + len(image_NHWC)))
+        self.blocks.append(_Block(member.part, start, image_NHWC, unread))
         return self.blocks[-1]
 
     def _taken(self, block: _Block, row: int) -> np.ndarray:
@@ -105,36 +85,14 @@ class _Door:
 _DOOR = _Door()
 
 
-def is_hdf5(name: str) -> bool:
-    """Whether a file is named like an HDF5 file.
-
-    >>> is_hdf5("a/Training.H5"), is_hdf5("training.h5#3")
-    (True, False)
-    """
-    return os.path.splitext(name)[1].lower() in HDF5_SUFFIXES  # noqa: PTH122 (called for every file of a folder)
-
-
-def member_of(path: Path) -> Member | None:
-    """What `<file>.h5#<row>` names, None for all other paths.
-
-    >>> member_of(Path("training.h5#12")).row, member_of(Path("training.h5"))
-    (12, None)
-    """
-    found = MEMBER.match(str(path))
-    return Member(Path(found["file"]), int(found["row"])) if found else None
-
-
 def contents_of(file: Path) -> Contents:
-    """What lies in a file; reads no image.
+    """What lies in a file, at its top and one group deep (`train/x`); reads no image.
 
     Raises:
         CorpuscleError: it is missing, no HDF5 file, or cut short.
     """
     with _told_of(file), _open(file) as handle:
-        sets = {name: item for name, item in handle.items() if hasattr(item, "shape")}
-        return Contents(
-            {name: tuple(item.shape) for name, item in sets.items()}, {name: item.dtype for name, item in sets.items()}
-        )
+        return _contents(handle)
 
 
 def values_of(file: Path, name: str) -> np.ndarray:
@@ -144,28 +102,22 @@ def values_of(file: Path, name: str) -> np.ndarray:
         CorpuscleError: it cannot be read.
     """
     with _told_of(file), _open(file) as handle:
-        values: np.ndarray = handle[name][()]
-        if values.dtype.kind not in "SO":
-            return values
-        texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values.flat]
-        return np.array(texts, dtype=object).reshape(values.shape)
+        return _as_text(handle[name][()])
 
 
-def num_images(file: Path) -> int:
-    """How many images a file holds.
+def attributes_of(file: Path, name: str) -> dict[str, np.ndarray]:
+    """What is written at the file's top and at a data set, the latter first; texts come as str.
 
     Raises:
-        CorpuscleError: it cannot be read, or holds none.
+        CorpuscleError: it cannot be read.
     """
-    shape = contents_of(file).shape.get(IMAGES)
-    if not shape or shape[0] == 0:
-        held = "is empty" if shape else "is not there"
-        raise CorpuscleError(f"{file}: the data set '{IMAGES}' with the images {held}; name another file")
-    return shape[0]
+    with _told_of(file), _open(file) as handle:
+        found = dict(handle.attrs.items()) | dict(handle[name].attrs.items())
+        return {key: _as_text(np.asarray(value)) for key, value in found.items()}
 
 
 def read_member(path: Path, plan: ReadPlan = ReadPlan()) -> Pixels:  # noqa: B008 (frozen)
-    """The pixels of `<file>.h5#<row>`; safe to call from several threads.
+    """The pixels of `<file>.h5#<row>` or `<file>.h5#train/<row>`; safe to call from several threads.
 
     Where a chunk of the file holds pieces of several images, these are read together, a quarter of a gigabyte at most,
     and kept until each of them was asked for.
@@ -187,14 +139,27 @@ def read_member(path: Path, plan: ReadPlan = ReadPlan()) -> Pixels:  # noqa: B00
         raise UnreadableImage(
             path, f"cannot be decoded ({_reason(error)})", "replace the file by a whole copy"
         ) from error
-    if image_HWC.ndim != 3 or image_HWC.shape[2] != 3 or image_HWC.dtype not in (np.uint8, np.uint16):
-        what = f"has the shape {image_HWC.shape} and the type {image_HWC.dtype}"
-        raise UnreadableImage(path, what, "save it as height x width x 3 in 8 or 16 bits without sign")
-    height, width = image_HWC.shape[:2]
-    if height * width > plan.max_pixels:
-        what = f"has {width} x {height} pixels, more than the limit of {plan.max_pixels:,}"
-        raise UnreadableImage(path, what, f"pass --set read.max_pixels={width * height}")
-    return Pixels(image_HWC)
+    return as_pixels(image_HWC, path, plan)
+
+
+def _contents(handle: Any) -> Contents:
+    """Shapes and types of the data sets at the top and in its groups."""
+    sets: dict[str, Any] = {}
+    for name, item in handle.items():
+        members = item.items() if hasattr(item, "items") else ()  # a named type has none
+        inside = {name: item} if hasattr(item, "shape") else {f"{name}/{key}": value for key, value in members}
+        sets |= {key: value for key, value in inside.items() if getattr(value, "shape", None) is not None}
+    return Contents(
+        {name: tuple(item.shape) for name, item in sets.items()}, {name: item.dtype for name, item in sets.items()}
+    )
+
+
+def _as_text(values: np.ndarray) -> np.ndarray:
+    """The values, bytes as texts."""
+    if values.dtype.kind not in "SO":
+        return values
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values.flat]
+    return np.array(texts, dtype=object).reshape(values.shape)
 
 
 def _is_plain_gzip(images: Any) -> bool:
@@ -206,7 +171,7 @@ def _is_plain_gzip(images: Any) -> bool:
 
 def _rows_at_once(images: Any) -> int:
     """As many images as share chunks, or as many as memory allows."""
-    if not images.chunks or images.ndim != 4:
+    if not images.chunks or images.ndim < 3:
         return 1
     bytes_each = max(1, int(np.prod(images.shape[1:])) * images.dtype.itemsize)
     return int(min(images.chunks[0], max(1, BLOCK_BYTES // bytes_each)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pydantic import Field
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.core.records import Pixels
+from corpuscle.core.records import Encoding, Pixels
 from corpuscle.core.settings import Settings
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -163,7 +163,8 @@ def _pixels(image: ImageFile.ImageFile, content: bytes, plan: ReadPlan) -> Pixel
             f"cut it into tiles, or pass --set read.max_pixels={width * height}",
         )
     wide = _bits(image, content) > 8 and image.mode not in EXACT
-    orientation, mpp = image.getexif().get(Tag.Orientation, 1), _mpp(image)
+    exif = image.getexif()
+    orientation, mpp, encoding = exif.get(Tag.Orientation, 1), _mpp(image), _encoding(image, exif, len(content))
     image.load()
     if image.format != "TIFF":  # Pillow's TIFF plugin has turned its pixels and dropped the tag
         ImageOps.exif_transpose(image, in_place=True)
@@ -174,7 +175,20 @@ def _pixels(image: ImageFile.ImageFile, content: bytes, plan: ReadPlan) -> Pixel
         f"turned upright (EXIF orientation {orientation})" if orientation in UPRIGHT else "",
         f"page {plan.page} of {pages} pages" if pages > 1 else "",
     ]
-    return Pixels(np.ascontiguousarray(pixels.array_HWC), mpp, ", ".join(note for note in notes if note))
+    return Pixels(np.ascontiguousarray(pixels.array_HWC), mpp, ", ".join(note for note in notes if note), encoding)
+
+
+def _encoding(image: ImageFile.ImageFile, exif: Mapping[int, Any], size: int) -> Encoding:
+    """How the file holds the image, by its header; an MPO file is a JPEG with more behind it."""
+    assert image.format is not None
+    tables: Mapping[int, Sequence[int]] = getattr(image, "quantization", None) or {}
+    words = [str(exif.get(tag) or "").strip("\0 ") for tag in (Tag.Make, Tag.Model)]
+    return Encoding(
+        format="JPEG" if image.format == "MPO" else image.format,
+        bytes=size,
+        quantization=tuple(tables.get(0, ())),
+        camera=" ".join(word for word in words if word) or None,
+    )
 
 
 def _bits(image: ImageFile.ImageFile, content: bytes) -> int:

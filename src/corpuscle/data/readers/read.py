@@ -1,4 +1,4 @@
-"""One way to the pixels of an image: a file of its own, a row of an HDF5 file, or a tile of a slide."""
+"""One way to the pixels of an image: a file of its own, a row of an HDF5 or NPZ file, or a tile of a slide."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import BinaryIO
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of
 from corpuscle.core.records import Pixels
-from corpuscle.data.readers.hdf5 import Member, member_of, num_images, read_member
+from corpuscle.data.readers.hdf5 import contents_of, read_member
 from corpuscle.data.readers.image import ReadPlan, read_image
+from corpuscle.data.readers.npz import contents_of_npz, read_npz_member
 from corpuscle.data.readers.slides import kept_slide
+from corpuscle.data.readers.stacks import Contents, Member, images_in, is_npz, member_name, member_of
 from corpuscle.data.readers.tiles import Tile, lies_in, read_tile, tile_of
 
 PIECE_BYTES, PIECES = 1 << 20, 32  # of a slide, that stand for all of it
@@ -23,18 +25,40 @@ _lock = threading.Lock()
 
 
 def read_pixels(path: Path, plan: ReadPlan = ReadPlan()) -> Pixels:  # noqa: B008 (frozen)
-    """The pixels of a file, of `<file>.h5#<row>`, or of a tile; the same path gives the same pixels.
+    """The pixels of a file, of `<file>.h5#<row>`, `<file>.npz#train/<row>`, or of a tile; each time the same.
 
     Raises:
         UnreadableImage: there are none to be had.
     """
     if tile_of(path) is not None:
         return read_tile(path, plan)
-    return read_member(path, plan) if is_member(path) else read_image(path, plan)
+    member = member_of(path)
+    if member is None:
+        return read_image(path, plan)
+    return read_npz_member(path, plan) if is_npz(member.file.name) else read_member(path, plan)
+
+
+def array_contents(file: Path) -> Contents:
+    """What lies in an HDF5 or NPZ file; reads no image.
+
+    Raises:
+        CorpuscleError: it is missing or damaged.
+    """
+    return contents_of_npz(file) if is_npz(file.name) else contents_of(file)
+
+
+def members_of(file: Path) -> list[Path]:
+    """Each image of an HDF5 or NPZ file, part by part, in the order of its rows.
+
+    Raises:
+        CorpuscleError: it cannot be read, or holds none.
+    """
+    numbers = images_in(file, array_contents(file))
+    return [Path(f"{file}{member_name(part, row)}") for part, number in numbers.items() for row in range(number)]
 
 
 def is_member(path: Path) -> bool:
-    """Whether a path names pixels inside a file: a row of an HDF5 file, or a tile of a slide.
+    """Whether a path names pixels inside a file: a row of an HDF5 or NPZ file, or a tile of a slide.
 
     >>> is_member(Path("training.h5#12")), is_member(Path("training.h5")), is_member(Path("cell#12.png"))
     (True, False, False)
@@ -43,19 +67,19 @@ def is_member(path: Path) -> bool:
 
 
 def file_of(path: Path) -> Path:
-    """The file on disk that holds an image: its own, the HDF5 file it is a row of, or the slide it is a tile of."""
+    """The file on disk that holds an image: its own, that of arrays it is a row of, or the slide it is a tile of."""
     holder = _holder_of(path)
     return holder.file if holder else path
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file, such a row in its HDF5 file, or such a place on its slide; decodes nothing."""
+    """Whether there is such a file, such a row in its file of arrays, or such a place on its slide; decodes nothing."""
     holder = _holder_of(path)
     if holder is None:
         return path.is_file()
     try:
         if isinstance(holder, Member):
-            return holder.row < num_images(holder.file)
+            return holder.row < images_in(holder.file, array_contents(holder.file)).get(holder.part, 0)
         slide = kept_slide(holder.file)
         return lies_in(holder, slide.height, slide.width)
     except CorpuscleError:
@@ -65,14 +89,14 @@ def exists(path: Path) -> bool:
 def content_digest(path: Path) -> str:
     """A short name for the bytes an image comes from: of its file, or of the file that holds it and its place there.
 
-    An HDF5 file is read for it once in a process, as long as its size and time stay. A slide is known by its size, its
-    time and pieces spread over it: reading all of a hundred slides would take longer than training on them.
+    A file of arrays is read for it once in a process, as long as its size and time stay. A slide is known by its size,
+    its time and pieces spread over it: reading all of a hundred slides would take longer than training on them.
     """
     try:
         holder = _holder_of(path)
         if holder is None:
             return digest_of(path.read_bytes())
-        place = f"{holder.row}" if isinstance(holder, Member) else str(path).rpartition("#")[2]
+        place = str(path).rpartition("#")[2]
         return f"{_file_digest(holder.file, whole=isinstance(holder, Member))}#{place}"
     except OSError as error:
         return f"unreadable: {error.errno}"

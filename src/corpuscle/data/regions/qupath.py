@@ -50,7 +50,7 @@ def _regions(feature: Any, where: str) -> Iterator[Region]:
     if geometry["type"] not in AREAS:
         raise ValueError(f"is a {geometry['type']}, a Polygon or MultiPolygon was expected")
     areas = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-    layer = _layer(properties.get("classification"))
+    layer = layer_of(properties.get("classification"))
     for rings in areas:
         for ring in rings:
             if ring and ring[0] != ring[-1]:
@@ -63,7 +63,7 @@ def _kind(feature: Any) -> Any:
     return geometry.get("type") if isinstance(geometry, dict) else None
 
 
-def _layer(classification: Any) -> str:
+def layer_of(classification: Any) -> str:
     """The name of a class, which QuPath has written as an object with a name or with names, and others as a word."""
     if isinstance(classification, dict):
         classification = classification.get("name") or ": ".join(map(str, classification.get("names") or ()))

@@ -24,6 +24,7 @@ class Box:
         left, top, right, bottom: edges in pixels, from 0 at the centre of the top left one.
         said: the numbers as written, for faults.
         where: the row it comes from.
+        difficult: marked as hard to recognise.
     """
 
     image: str | None
@@ -34,6 +35,7 @@ class Box:
     bottom: float
     said: str
     where: str
+    difficult: bool = False
 
 
 def middles_of(
@@ -43,7 +45,23 @@ def middles_of(
     notes: list[str],
     faults: list[Fault],
 ) -> pl.DataFrame:
-    """`Found.points` of some boxes, cut at the border of their image.
+    """`Found.points` of the sound ones of some boxes, cut at the border of their image; the rest as `sound_boxes`."""
+    rows: list[tuple[str | None, float, float, str, str | None]] = []
+    for box in sound_boxes(boxes, sizes, plan, notes, faults):
+        width, height = sizes.get(box.image or "") or (None, None)
+        x, y = _middle(box.left, box.right, width), _middle(box.top, box.bottom, height)
+        rows.append((box.image, x, y, box.kind, None))
+    return points_frame(rows)
+
+
+def sound_boxes(
+    boxes: Sequence[Box],
+    sizes: Mapping[str, tuple[int, int] | None],
+    plan: SourcePlan,
+    notes: list[str],
+    faults: list[Fault],
+) -> list[Box]:
+    """Those of some boxes that lie in their image.
 
     Boxes without an area, which a slip of the hand leaves, are left out and said.
 
@@ -54,7 +72,7 @@ def middles_of(
         notes: gets what was left out.
         faults: gets each odd box.
     """
-    rows: list[tuple[str | None, float, float, str, str | None]] = []
+    sound: list[Box] = []
     empty: list[str] = []
     odd: list[Fault] = []
     for box in boxes:
@@ -67,15 +85,14 @@ def middles_of(
         elif box.right == box.left or box.bottom == box.top:
             empty.append(f"{box.where}, {box.kind}")
         else:
-            x, y = _middle(box.left, box.right, size and size[0]), _middle(box.top, box.bottom, size and size[1])
-            rows.append((box.image, x, y, box.kind, None))
+            sound.append(box)
     if empty:
         notes.append(f"left out: {len(empty)} boxes without an area (first: {empty[0]})")
     if odd and plan.odd_boxes == "skip":
         notes.append(f"left out: {len(odd)} boxes reversed or outside of their image (first: {odd[0].where})")
     elif odd:
         faults += odd
-    return points_frame(rows)
+    return sound
 
 
 def _odd(box: Box, what: str, remedy: str) -> Fault:

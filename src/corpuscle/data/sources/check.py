@@ -10,12 +10,20 @@ from corpuscle.core.errors import DataFault, Fault
 from corpuscle.data.sources.counts import checked_counts
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
-from corpuscle.data.sources.rows import alike, in_order, named, open_if_all_train, with_groups, without_copies
+from corpuscle.data.sources.rows import (
+    alike,
+    by_path,
+    in_order,
+    named,
+    open_if_all_train,
+    with_groups,
+    without_copies,
+)
 from corpuscle.data.sources.segmented import checked_masks
 from corpuscle.data.table import ANYTHING, Table
 
 
-def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Table:
+def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int, spelling: bool = True) -> Table:
     """The table of what was found, sorted by path.
 
     Raises:
@@ -32,7 +40,7 @@ def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Ta
     notes = list(found.notes)
     faults: list[Fault] = []
     frame = named(found.frame, plan, faults)
-    faults += alike(frame["label"])
+    faults += alike(frame["label"]) if spelling else []
     there = without_copies(frame.filter(pl.col("image").is_not_null()), notes, faults)
     there = with_groups(there, plan, notes, faults)
     if not frame["label"].is_null().all() or not found.faults:
@@ -40,7 +48,7 @@ def checked(found: Found, layout: str, plan: SourcePlan, min_classes: int) -> Ta
     if faults or found.faults:
         raise DataFault([*faults, *found.faults])
     classes = in_order(frame["label"].drop_nulls().unique().to_list())
-    return Table(open_if_all_train(there).sort("image"), found.root, classes, layout, tuple(notes))
+    return Table(by_path(open_if_all_train(there)), found.root, classes, layout, tuple(notes))
 
 
 def _class_faults(frame: pl.DataFrame, root: str, min_classes: int) -> list[Fault]:

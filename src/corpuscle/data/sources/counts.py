@@ -10,11 +10,17 @@ import polars as pl
 from corpuscle.core.errors import DataFault, Fault, nearest
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
-from corpuscle.data.sources.rows import alike, in_order, named, open_if_all_train, with_groups, without_copies
+from corpuscle.data.sources.rows import (
+    alike,
+    by_path,
+    in_order,
+    named,
+    open_if_all_train,
+    with_groups,
+    without_copies,
+)
 from corpuscle.data.sources.sizes import sizes_of
 from corpuscle.data.table import Table
-
-MEMBER = r"^(.*)#(\d+)$"
 
 
 def checked_counts(found: Found, layout: str, plan: SourcePlan) -> Table:
@@ -46,7 +52,7 @@ def checked_counts(found: Found, layout: str, plan: SourcePlan) -> Table:
         notes += _in_one_place(points)
         points = points.drop("where").join(there.select("image"), on="image", how="semi", maintain_order="left")
         points = points.sort("image", maintain_order=True)
-    return Table(_by_path(open_if_all_train(there)), found.root, kinds, layout, tuple(notes), points=points)
+    return Table(by_path(open_if_all_train(there)), found.root, kinds, layout, tuple(notes), points=points)
 
 
 def _chosen(known: tuple[str, ...], plan: SourcePlan, faults: list[Fault]) -> tuple[str, ...]:
@@ -122,11 +128,6 @@ def _in_one_place(points: pl.DataFrame) -> Sequence[str]:
     image, x, y, kind, _ = several.row(0)
     first = f"first: {kind} at x {x:g}, y {y:g} of {image}"
     return (f"{len(several)} objects lie in the same place as another of their kind and are counted ({first})",)
-
-
-def _by_path(frame: pl.DataFrame) -> pl.DataFrame:
-    file, number = pl.col("image").str.extract(MEMBER, 1), pl.col("image").str.extract(MEMBER, 2).cast(pl.Int64)
-    return frame.sort(file.fill_null(pl.col("image")), number, nulls_last=False)
 
 
 def numbers_of(texts: pl.Series) -> pl.Series:

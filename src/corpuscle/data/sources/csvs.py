@@ -1,13 +1,15 @@
-"""Layouts of tables: one CSV, or one each for train, valid and test."""
+"""Layouts of tables: one CSV, or one each for train, valid and test; Parquet and Excel in the place of CSV."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.data.sources.beside import found_beside, part_of
 from corpuscle.data.sources.counts import count_faults, numbers_of
 from corpuscle.data.sources.disk import absolute, listing
 from corpuscle.data.sources.folders import PARTS
@@ -17,10 +19,17 @@ from corpuscle.data.sources.resolve import resolve
 from corpuscle.data.sources.sheet import Sheet, read_sheet
 from corpuscle.data.table import COLUMNS
 
+HOW = {
+    ("stem", "number"): "by their number or without their suffix",
+    ("end",): "by the end of their paths",
+    ("beside",): "in folders that their rows do not name",
+}  # what the ways mean in which `resolve` finds images
+LABELS = re.compile(r"(?i)labels?|ground.?truth|gt$|solution|annotations?|metadata")
+
 
 def scan_csv(path: Path, plan: SourcePlan) -> Found:
     """One row per row of a CSV; a folder stands for the only CSV in it."""
-    return _scan(parts_of(path, plan), plan)
+    return scan_parts(parts_of(path, plan), plan)
 
 
 def scan_csvs(path: Path, plan: SourcePlan) -> Found:
@@ -28,7 +37,7 @@ def scan_csvs(path: Path, plan: SourcePlan) -> Found:
 
     A test CSV whose labels are missing or all empty is unlabelled.
     """
-    return _scan(parts_of(path, plan), plan)
+    return scan_parts(parts_of(path, plan), plan)
 
 
 def parts_of(path: Path, plan: SourcePlan) -> dict[Path, str | None]:
@@ -41,15 +50,22 @@ def parts_of(path: Path, plan: SourcePlan) -> dict[Path, str | None]:
     return {absolute(parts[part]): part for part in ("train", "val", "test") if part in parts}
 
 
-def csvs_in(folder: Path) -> dict[str, Path]:
+def csvs_in(folder: Path, loosely: bool = False) -> dict[str, Path]:
     """The CSVs of a folder that are named like a part of a data set: train.csv, valid.csv, test.csv.
+
+    Args:
+        folder: holds them.
+        loosely: where none is named so, take those whose names hold such a word: train_labels.csv, trainLabels.csv.
 
     Raises:
         CorpuscleError: two of them are named like the same part.
     """
     found: dict[str, Path] = {}
-    for name in listing(folder).tables:
-        part = PARTS.get(Path(name).stem.lower())
+    stems = {name: Path(name).stem for name in listing(folder).tables}
+    exact = {name: PARTS.get(stem.lower()) for name, stem in stems.items()}
+    loose = {name: part_of(stem) for name, stem in stems.items() if LABELS.search(stem)} if loosely else {}
+    named = exact if any(exact.values()) else loose
+    for name, part in named.items():
         if part in found:
             raise CorpuscleError(
                 f"{folder} holds {found[part].name} and {name}, one {part} CSV was expected; remove one"
@@ -59,7 +75,8 @@ def csvs_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _scan(parts: Mapping[Path, str | None], plan: SourcePlan) -> Found:
+def scan_parts(parts: Mapping[Path, str | None], plan: SourcePlan) -> Found:
+    """One row per row of some CSVs, each of a part or of none."""
     root = absolute(plan.root or next(iter(parts)).parent)
     sheets: list[Sheet] = []
     for path, part in parts.items():
@@ -93,7 +110,7 @@ def _scan_one(sheet: Sheet, part: str | None, root: Path, plan: SourcePlan) -> F
     if known in sheet.columns and plan.labels == "auto":
         rows = _with_labels(rows, known, sheet, plan, notes, faults)
     if "image" in sheet.columns:
-        rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults))
+        rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults, part))
     if known == "label":
         return Found(rows.select(*COLUMNS), root, tuple(notes), tuple(faults))
     rows = rows.with_columns(
@@ -145,24 +162,31 @@ def splits_of(sheet: Sheet, plan: SourcePlan, notes: list[str], faults: list[Fau
 
 
 def find_images(
-    rows: pl.DataFrame, sheet: Sheet, root: Path, plan: SourcePlan, notes: list[str], faults: list[Fault]
+    rows: pl.DataFrame,
+    sheet: Sheet,
+    root: Path,
+    plan: SourcePlan,
+    notes: list[str],
+    faults: list[Fault],
+    part: str | None = None,
 ) -> pl.Series:
     """The path of each row's image from `root`, null where there is none; says what it is not sure of."""
     base = absolute(plan.root or sheet.path.parent)
     found = resolve(rows["image"], base, root, plan.image_suffix).with_columns(rows["image"].alias("name"), rows["row"])
+    found = _with_those_beside(found, base, root, plan, part or part_of(sheet.path.stem))
     lost = found.filter(pl.col("image").is_null())
     if len(lost):
         column = sheet.columns["image"]
         what = f"{len(lost)} of {len(found)} images in column '{column}' cannot be found from {base}"
         faults.append(Fault(sheet.path.name, what, "mend the paths, or name their folder with --set data.root=FOLDER"))
         faults += [_lost(sheet, *row) for row in lost.select("row", "name", "choices").iter_rows()]
-    loose = found.filter(pl.col("how") != "name")
-    if len(loose):
-        row, name, image = loose.select("row", "name", "image").row(0)
-        notes.append(
-            f"{sheet.path.name}: {len(loose)} of {len(found)} images were found by their number or without their "
-            f"suffix (row {row}: '{name}' is {image})"
-        )
+    for ways, said in HOW.items():
+        loose = found.filter(pl.col("how").is_in(ways))
+        if len(loose):
+            row, name, image = loose.select("row", "name", "image").row(0)
+            example = f"(row {row}: '{name}' is {image})"
+            notes.append(f"{sheet.path.name}: {len(loose)} of {len(found)} images were found {said} {example}")
+    faults += _same(sheet, found)
     masks = found.filter("masks", pl.col("image").is_not_null())
     if len(masks) and plan.masks != "beside":
         notes.append(
@@ -170,6 +194,30 @@ def find_images(
             f"(first: {masks['image'][0]}); pass --set data.image_suffix=.png if it is the image"
         )
     return found["image"]
+
+
+def _with_those_beside(found: pl.DataFrame, base: Path, root: Path, plan: SourcePlan, part: str | None) -> pl.DataFrame:
+    """What was found, and of the rest what lies in folders of images beside the table."""
+    lost = found.with_row_index("place").filter(pl.col("image").is_null(), pl.col("choices").is_null())
+    lost = lost.drop_nulls("name")
+    if lost.is_empty():
+        return found
+    more = found_beside(lost["name"], base, root, plan.image_suffix, part).with_columns(lost["place"])
+    return found.with_row_index("place").update(more, on="place").drop("place")
+
+
+def _same(sheet: Sheet, found: pl.DataFrame) -> list[Fault]:
+    """A fault for each image that paths to different folders, which are not there, would mean."""
+    moved = found.filter(pl.col("how").is_in(["end", "beside"]))
+    folder = pl.col("name").str.replace_all("\\", "/", literal=True).str.extract(r"^(.*/)").fill_null("")
+    twice = moved.filter(folder.n_unique().over("image") > 1).group_by("image", maintain_order=True)
+    remedy = "put the folders that they name beside the table, or mend the paths"
+    return [
+        Fault(sheet.place(row), f"'{name}' and '{other}' would both be {image}", remedy)
+        for image, row, name, other in twice.agg("row", first="name", last=pl.col("name").last())
+        .select("image", pl.col("row").list.first(), pl.col("first").list.first(), "last")
+        .iter_rows()
+    ]
 
 
 def _lost(sheet: Sheet, row: int, name: str | None, choices: list[str] | None) -> Fault:

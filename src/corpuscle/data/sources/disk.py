@@ -12,7 +12,9 @@ from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.data.readers.image import IMAGE_SUFFIXES
 
 LEFT_BY_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".xlsm", ".xls", ".ods"})
+PLAIN_TABLES = (".csv", ".tsv")
+NO_TABLES = ("~$", "sample_submission", "samplesubmission", "submission")  # how names of other files begin
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,13 @@ class Listing:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The files that are named like CSVs; a text file is one only where the user names it."""
-        return tuple(name for name in self.files if Path(name).suffix.lower() in (".csv", ".tsv"))
+        """The files that are named like CSVs; else, like Parquet or Excel. A text file only where the user names it.
+
+        What a challenge wants to be filled in (`sample_submission.csv`) is none.
+        """
+        named = [name for name in self.files if not name.lower().startswith(NO_TABLES)]
+        plain = tuple(name for name in named if suffix_of(name) in PLAIN_TABLES)
+        return plain or tuple(name for name in named if suffix_of(name) in TABLE_SUFFIXES - {".txt"})
 
 
 def is_image(name: str) -> bool:

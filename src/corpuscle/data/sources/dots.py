@@ -9,12 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import Fault
+from corpuscle.core.threads import in_threads
 from corpuscle.data.readers.dots import Dots, read_dots
 from corpuscle.data.readers.image import UnreadableImage
 from corpuscle.data.sources.disk import absolute, listing
 from corpuscle.data.sources.found import Found, points_frame
 from corpuscle.data.sources.plan import SourcePlan
-from corpuscle.data.sources.sizes import in_threads, sizes_of
+from corpuscle.data.sources.sizes import sizes_of
 from corpuscle.data.table import COLUMNS
 
 WORD = r"(?:^|[_\-. ]|(?<=\d)){}(?=[_\-. ]|$)"
@@ -30,7 +31,7 @@ def scan_dots(path: Path, plan: SourcePlan) -> Found:
     root = absolute(path)
     faults: list[Fault] = []
     pairs = _pairs(listing(root).images, faults)
-    read = in_threads(_read, [root / dots for dots in pairs.values()])
+    read = list(in_threads(_read, [root / dots for dots in pairs.values()]))
     sizes = sizes_of([root / image for image in pairs])
     kind = "cell" if plan.kind == "auto" else plan.kind
     points: list[tuple[str | None, float, float, str, str | None]] = []

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import Fault
+from corpuscle.core.legend import Legend
 
 POINTS = {"image": pl.String, "x": pl.Float64, "y": pl.Float64, "kind": pl.String, "where": pl.String}
 
@@ -26,6 +27,7 @@ class Found:
         points: a row per counted object, the columns of `POINTS`; `where` names the row it comes from and is null where
             it cannot lie outside of its image. None where no places are known.
         kind: the name of what the column `count` counts.
+        legend: what the values of the masks mean, where the layout says it.
     """
 
     frame: pl.DataFrame
@@ -34,6 +36,7 @@ class Found:
     faults: tuple[Fault, ...]
     points: pl.DataFrame | None = None
     kind: str = "cell"
+    legend: Legend | None = None
 
     @property
     def counted(self) -> bool:

@@ -9,12 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
-from corpuscle.data.readers.hdf5 import is_hdf5, num_images
-from corpuscle.data.readers.read import exists, file_of, is_member
+from corpuscle.data.readers.read import array_contents, exists, file_of, is_member, members_of
 from corpuscle.data.readers.slides import kept_slide
+from corpuscle.data.readers.stacks import images_in, is_hdf5, is_npz, member_of
 from corpuscle.data.readers.tiles import tile_of
+from corpuscle.data.sources.archive import is_archive, unpacked
 from corpuscle.data.sources.csvs import find_images
-from corpuscle.data.sources.disk import absolute, files_under, is_image, no_such_path, suffix_of
+from corpuscle.data.sources.disk import TABLE_SUFFIXES, absolute, files_under, is_image, no_such_path, suffix_of
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.sheet import read_sheet
 
@@ -23,9 +24,9 @@ def list_images(paths: Sequence[Path | str], plan: SourcePlan = SourcePlan()) ->
     """The images that some paths mean, each once, in the order they were named; opens none.
 
     Args:
-        paths: files (of any kind, the reader says what it cannot read), folders with all that is in them, patterns
-            such as `scans/*.png`, CSVs with a column of images, HDF5 files for all of their rows, single rows such as
-            `training.h5#12`, and single tiles of slides.
+        paths: files (of any kind, the reader says what it cannot read), folders and archives with all that is in them,
+            patterns such as `scans/*.png`, tables with a column of images, HDF5 and NPZ files for all of their rows,
+            single rows such as `training.h5#12`, and single tiles of slides.
         plan: how those CSVs are laid out.
 
     Raises:
@@ -64,17 +65,19 @@ def images_of_csv(path: Path, plan: SourcePlan = SourcePlan()) -> list[Path]:  #
 
 
 def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
+    if is_archive(path.name) and path.is_file():
+        path = unpacked(path, plan.archive).root
     if path.is_dir():
         names = list(files_under(path))
         found = [path / name for name in names if is_image(name)]
-        found = found or [row for name in names if is_hdf5(name) for row in _rows_of(path / name)]
+        found = found or [row for name in names if _is_arrays(name) for row in members_of(path / name)]
         if not found:
             raise CorpuscleError(f"{path} holds no image; name a folder with images in it")
         return found
-    if path.is_file() and is_hdf5(path.name):
-        return _rows_of(path)
+    if path.is_file() and _is_arrays(path.name):
+        return members_of(path)
     if path.is_file():
-        return images_of_csv(path, plan) if suffix_of(path.name) in (".csv", ".tsv") else [path]
+        return images_of_csv(path, plan) if suffix_of(path.name) in TABLE_SUFFIXES - {".txt"} else [path]
     if is_member(path) and file_of(path).is_file():
         if not exists(path):
             file = file_of(path)
@@ -82,15 +85,15 @@ def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
                 slide = kept_slide(file)
                 what = f"begins outside of the slide, which has {slide.width} x {slide.height} pixels"
                 raise CorpuscleError(f"{path} {what}; name a place within it")
-            raise CorpuscleError(f"{path} is no row of {file.name}, it has {num_images(file)}; rows are counted from 0")
+            raise _no_such_row(path)
         return [path]
     if glob.has_magic(str(path)):
         names = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
         found = [
             image
             for name in names
-            if is_image(name) or is_hdf5(name)
-            for image in (_rows_of(Path(name)) if is_hdf5(name) else [Path(name)])
+            if is_image(name) or _is_arrays(name)
+            for image in (members_of(Path(name)) if _is_arrays(name) else [Path(name)])
         ]
         if not found:
             raise CorpuscleError(f"{path} matches no image; mend the pattern")
@@ -98,5 +101,14 @@ def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
     raise no_such_path(path)
 
 
-def _rows_of(file: Path) -> list[Path]:
-    return [file.with_name(f"{file.name}#{row}") for row in range(num_images(file))]
+def _is_arrays(name: str) -> bool:
+    return is_hdf5(name) or is_npz(name)
+
+
+def _no_such_row(path: Path) -> CorpuscleError:
+    """The error for a row that an HDF5 or NPZ file does not have."""
+    member = member_of(path)
+    assert member is not None
+    numbers = images_in(member.file, array_contents(member.file))
+    held = ", ".join(f"{part} {number}" if part else f"{number}" for part, number in numbers.items())
+    return CorpuscleError(f"{path} is no row of {member.file.name}, it has {held}; rows are counted from 0")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.legend import BACKGROUND, IGNORED, SMEAR, Colour, Legend, colours_for
+from corpuscle.core.threads import in_threads
+from corpuscle.data.drawn import is_drawn, labels_on
 from corpuscle.data.masks import Values, colour_of, met, read_values, word_of
 from corpuscle.data.readers.image import UnreadableImage
-from corpuscle.data.sources.marks import read_json
-from corpuscle.data.sources.sizes import in_threads
+from corpuscle.data.sources.named import read_json
+from corpuscle.data.sources.rows import in_order
 
 FILE = "legend.json"
 IGNORE = "ignore"
 MOST = 64  # classes that are told by their values alone; above it they are soft edges, or numbers of objects
 OF_ITS_OWN = "give each class values of its own"
+SHOWN = 12  # labels that a fault names
 EXAMPLE = """{"0": "background", "255": "nucleus"}"""
 
 
@@ -40,9 +43,15 @@ def legend_for(masks: Sequence[Path], root: Path, chosen: Mapping[str, str]) -> 
         root: folder of the data set, where a legend.json may lie; or beside the masks, or in a folder above them.
         chosen: value or colour to name, as the user has set it.
     """
+    drawn = [mask for mask in masks if is_drawn(str(mask))]
+    if drawn and len(drawn) < len(masks):
+        what = f"are files of pixels, and {len(drawn)} are drawn by annotations; one kind was expected"
+        return Meaning(None, faults=(Fault(f"{len(masks) - len(drawn)} masks", what, "name masks of one kind"),))
+    if drawn:
+        return legend_of_labels(frozenset[str]().union(*in_threads(labels_on, drawn)), chosen, {})
     try:
         if chosen:
-            return Meaning(_of_names(chosen, "data.legend"))
+            return Meaning(legend_of(chosen, "data.legend"))
         file = _legend_file(masks, root)
         if file:
             return Meaning(_of_file(file), (f"the classes of the masks are from {file.name}",))
@@ -66,7 +75,7 @@ def _of_file(file: Path) -> Legend:
         return _of_classes(content, file)
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content.values()):
         raise DataFault([Fault(file.name, "is no table of values and names", f"write it as {EXAMPLE}")])
-    return _of_names(content, file.name)
+    return legend_of(content, file.name)
 
 
 def _of_classes(content: Mapping[str, Any], file: Path) -> Legend:
@@ -84,7 +93,16 @@ def _of_classes(content: Mapping[str, Any], file: Path) -> Legend:
     return _legend(pairs, file.name)
 
 
-def _of_names(names: Mapping[str, str], where: str) -> Legend:
+def legend_of(names: Mapping[str, str], where: str) -> Legend:
+    """The legend of values or colours as they are written, and their names.
+
+    Args:
+        names: value to name.
+        where: what says so, for messages.
+
+    Raises:
+        DataFault: a value that is none, or no background.
+    """
     values = {word: _value(word) for word in names}
     faults = [
         Fault(where, f"'{word}' is no value of a mask", "write a whole number from 0 to 65535 or a colour, #rrggbb")
@@ -149,6 +167,35 @@ def _value(word: str) -> int | Colour | None:
     return None
 
 
+def legend_of_labels(
+    labels: Collection[str], chosen: Mapping[str, str], names: Mapping[str, str], raw: Mapping[str, str] | None = None
+) -> Meaning:
+    """The legend of areas that are drawn and labelled: a class a label, by name.
+
+    Args:
+        labels: of all areas.
+        chosen: label to class, or to ignore, as the user has set it; it must name them all.
+        names: other names for some labels, where nothing is chosen.
+        raw: what stands in the files to the label that is meant, where that is something else.
+    """
+    unnamed = in_order([label for label in labels if chosen and label not in chosen])
+    if unnamed:
+        what = f"does not name {', '.join(unnamed[:SHOWN])} (it names {', '.join(list(chosen)[:SHOWN])})"
+        return Meaning(None, faults=(Fault("data.legend", what, f"name each label of the areas, or call it {IGNORE}"),))
+    class_of = {label: chosen[label] if chosen else names.get(label, label) for label in labels}
+    classes = in_order([name for name in set(class_of.values()) if name not in (IGNORE, BACKGROUND)])
+    if len(classes) > IGNORED - 2:
+        what = f"are of {len(classes)} classes, at most {IGNORED - 2} were expected"
+        return Meaning(None, faults=(Fault("the areas", what, "give several one name with data.legend"),))
+    classes = (BACKGROUND, *classes)
+    number = {name: place for place, name in enumerate(classes)} | {IGNORE: IGNORED}
+    written = raw or dict(zip(labels, labels, strict=True))
+    number_of: dict[int | Colour | str, int] = {
+        word: number[class_of[label]] for word, label in written.items() if label in class_of
+    }
+    return Meaning(Legend(classes, number_of, colours_for(classes)))
+
+
 @dataclass(frozen=True)
 class _Met:
     """The values of one mask, as numbers (None where they are colours) and as colours."""
@@ -159,7 +206,7 @@ class _Met:
 
 def _of_values(masks: Sequence[Path]) -> Meaning:
     """A class a value: the ten of a smear where all colours are theirs; else grey values or colours in order."""
-    read = in_threads(_met_in, masks)
+    read = list(in_threads(_met_in, masks))
     found = [one for one in read if one is not None]
     colours = frozenset[Colour]().union(*(one.colours for one in found))
     smear = set(SMEAR.colours)

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault
+from corpuscle.data.drawn import PLACE, is_drawn
 from corpuscle.data.sources.csvs import find_images, parts_of, splits_of
 from corpuscle.data.sources.disk import absolute, counted_by_suffix, files_under, is_image, listing, suffix_of
 from corpuscle.data.sources.folders import PARTS
@@ -75,7 +76,7 @@ def is_mask_sheet(file: Path, plan: SourcePlan) -> bool:
     except CorpuscleError:
         return False
     names = sheet.values("mask").drop_nulls().head(1)
-    return {"image", "mask"} <= sheet.columns.keys() and any(map(is_image, names))
+    return {"image", "mask"} <= sheet.columns.keys() and any(is_image(name) or is_drawn(name) for name in names)
 
 
 def with_masks_beside(found: Found, layout: str) -> Found:
@@ -87,7 +88,10 @@ def with_masks_beside(found: Found, layout: str) -> Found:
         CorpuscleError: its objects are counted.
     """
     if found.counted:
-        raise CorpuscleError(f"data.masks=beside expects images, with or without labels, got {layout}; leave it out")
+        raise CorpuscleError(
+            f"data.masks=beside expects images with masks or with areas drawn on them, got {layout} without any; leave "
+            "it out, or pass --recipe count"
+        )
     images = found.frame["image"].drop_nulls().unique().to_list()
     mask_of: dict[str, str] = {}
     taken: set[str] = set()
@@ -276,10 +280,11 @@ def _scan_sheet(sheet: Sheet, part: str | None, root: Path, plan: SourcePlan) ->
     rows = rows.with_columns(split=pl.when(unlabelled).then(pl.lit("unlabelled")).otherwise("split"))
     rows = rows.with_columns(find_images(rows, sheet, root, plan, notes, faults).alias("image"))
     named = rows.drop_nulls("mask")
-    asked = named.select(pl.col("mask").alias("image"), "row")
+    asked = named.select(pl.col("mask").str.replace(PLACE, "$1").alias("image"), "row")
+    drawn = named["mask"].str.extract(PLACE, 2).fill_null("")
     as_image = replace(sheet, columns=dict(sheet.columns) | {"image": sheet.columns.get("mask", "mask")})
     files = find_images(asked, as_image, root, plan, notes, faults) if len(named) else pl.Series([], dtype=pl.String)
-    known = dict(zip(named["row"], files, strict=True))
+    known = dict(zip(named["row"], files + drawn, strict=True))
     rows = rows.with_columns(mask=pl.col("row").replace_strict(known, default=None, return_dtype=pl.String))
     lost = {row for row, file in known.items() if file is None}
     return Found(rows.filter(~pl.col("row").is_in(lost)).select(*SCHEMA), root, tuple(notes), tuple(faults))

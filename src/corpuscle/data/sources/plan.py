@@ -47,6 +47,13 @@ class SlidePlan(Settings):
         return self
 
 
+class ArchivePlan(Settings):
+    """What a zip or tar file may unpack to."""
+
+    max_ratio: float = Field(200.0, gt=0, description="how many times as large as the archive its files may be in all")
+    max_gb: float = Field(50.0, gt=0, description="gigabytes that its files may be in all")
+
+
 class SourcePlan(Settings):
     """How a data set is laid out, where it does not show by itself."""
 
@@ -88,13 +95,15 @@ class SourcePlan(Settings):
     masks: Literal["auto", "beside", "none"] = Field(
         "auto",
         description="a mask for each image: auto recognises folders of masks, names such as x_mask.png and a column "
-        "mask; beside also takes x.png for the mask of x.bmp, and keeps labels; none passes masks over",
+        "mask; beside also takes x.png for the mask of x.bmp, keeps labels, and makes masks of the areas that LabelMe, "
+        "CVAT, COCO, YOLO or QuPath draw; none passes masks over",
     )
     legend: dict[str, str] = Field(
         {}, description="value in the masks to class, such as 128: cytoplasm or #fbbebe: neutrophil, or to ignore"
     )
 
     slides: SlidePlan = Field(SlidePlan(), description="how whole slides become tiles")
+    archive: ArchivePlan = Field(ArchivePlan(), description="what a zip or tar file may unpack to")
 
     @field_validator("kinds", mode="before")
     @classmethod

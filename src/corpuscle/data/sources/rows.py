@@ -11,6 +11,8 @@ from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.resolve import TILE
 
+MEMBER = r"^(.*#(?:[a-z]+/)?)(\d+)$"  # an image of an HDF5 or NPZ file
+
 
 def in_order(labels: Sequence[str]) -> tuple[str, ...]:
     """Labels by name; by number if all are whole numbers.
@@ -97,6 +99,12 @@ def with_groups(frame: pl.DataFrame, plan: SourcePlan, notes: list[str], faults:
         faults.append(Fault("data.group_from", count, "mend the pattern; it is searched in the file's name"))
     notes.append(f"{count}; an image without a group is its own")
     return frame.with_columns(pl.col("group").fill_null(slide_or_image))
+
+
+def by_path(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows by path, the images of an HDF5 or NPZ file by their rows."""
+    file, number = pl.col("image").str.extract(MEMBER, 1), pl.col("image").str.extract(MEMBER, 2).cast(pl.Int64)
+    return frame.sort(file.fill_null(pl.col("image")), number, nulls_last=False)
 
 
 def open_if_all_train(frame: pl.DataFrame) -> pl.DataFrame:

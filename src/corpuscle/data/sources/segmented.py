@@ -7,13 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import DataFault, Fault
+from corpuscle.core.threads import in_threads
+from corpuscle.data.drawn import is_drawn
 from corpuscle.data.masks import LOSSY, SAVE_AGAIN
 from corpuscle.data.readers.image import UnreadableImage, header_of
 from corpuscle.data.sources.found import Found
-from corpuscle.data.sources.legends import legend_for
+from corpuscle.data.sources.legends import Meaning, legend_for
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.rows import alike, named, open_if_all_train, with_groups, without_copies
-from corpuscle.data.sources.sizes import in_threads, sizes_of
+from corpuscle.data.sources.sizes import sizes_of
 from corpuscle.data.table import Table
 
 
@@ -35,9 +37,9 @@ def checked_masks(found: Found, layout: str, plan: SourcePlan) -> Table:
     masks = [found.root / mask for mask in known["mask"].unique().sort()]
     if not masks and not found.faults and not faults:
         faults.append(Fault(str(found.root), "no image with a mask", "add masks, or pass --set data.masks=none"))
-    meaning = legend_for(masks, found.root, plan.legend)
+    meaning = Meaning(found.legend) if found.legend else legend_for(masks, found.root, plan.legend)
     if faults or found.faults or meaning.legend is None:
-        raise DataFault([*faults, *found.faults, *meaning.faults])
+        raise DataFault(list(dict.fromkeys([*faults, *found.faults, *meaning.faults])))
     there = open_if_all_train(there).sort("image")
     legend, notes = meaning.legend, [*notes, *meaning.notes]
     return Table(there, found.root, legend.classes, layout, tuple(notes), legend=legend)
@@ -60,10 +62,10 @@ def _with_masks(frame: pl.DataFrame, plan: SourcePlan, notes: list[str], faults:
 
 def _wrong_files(known: pl.DataFrame, root: Path) -> list[Fault]:
     """A fault for each mask of a kind that loses values, or of another size than its image; reads headers alone."""
-    pairs = known.select("image", "mask").rows()
+    pairs = [(image, mask) for image, mask in known.select("image", "mask").rows() if not is_drawn(mask)]
     images = sizes_of([root / image for image, _ in pairs])
     masks = sizes_of([root / mask for _, mask in pairs])
-    kinds = in_threads(_kind, [root / mask for _, mask in pairs])
+    kinds = list(in_threads(_kind, [root / mask for _, mask in pairs]))
     faults = []
     for (image, mask), size, own, kind in zip(pairs, images, masks, kinds, strict=True):
         if mask == image:

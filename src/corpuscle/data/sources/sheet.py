@@ -1,9 +1,7 @@
-"""One CSV as text, and which of its columns is the image, the label, the group and the split."""
+"""One table as text, and which of its columns is the image, the label, the group and the split."""
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,20 +10,20 @@ from pathlib import Path
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError, Fault, nearest
-from corpuscle.data.sources.disk import no_such_path
+from corpuscle.data.sources.frames import read_frames
 from corpuscle.data.sources.plan import SourcePlan
 
 KNOWN_COLUMNS = {
     "image": (
         *("image", "image path", "path", "file path", "filepath", "img path", "image file", "image name", "imagename"),
         *("file name", "filename", "file", "img", "img name", "image id", "img id", "id code", "isic id", "new names"),
-        *("images", "name", "id"),
+        *("image index", "images", "name", "id"),
     ),
     "label": (
         *("label", "class", "class label", "labels", "target", "diagnosis", "category", "class name", "label name"),
         *("classes", "cell type", "dx", "grade", "level", "y"),
     ),
-    "group": ("group", "patient", "patient id", "subject", "subject id", "slide", "slide id", "case id"),
+    "group": ("group", "patient", "patient id", "subject", "subject id", "slide", "slide id", "case id", "lesion id"),
     "split": ("split", "part", "subset", "set", "partition"),
     "count": (
         *(
@@ -42,15 +40,14 @@ KNOWN_COLUMNS = {
         ),
     ),
 }  # what `auto` looks for, in this order, in small letters and without punctuation
-BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One CSV and what its columns mean.
+    """One table and what its columns mean.
 
     Attributes:
-        path: the CSV.
+        path: its file.
         frame: every column as text; rows that are wholly empty are left out.
         row_N: number of each row as a spreadsheet counts: the header is row 1.
         columns: meaning (image, label, group, split, count) to the name of its column, where there is one.
@@ -76,55 +73,27 @@ class Sheet:
 
 
 def read_sheet(path: Path, plan: SourcePlan, needs_label: bool = True) -> Sheet:
-    """Read a CSV with commas, semicolons, tabs or bars, in UTF-8, UTF-16 or Windows' Latin, and tell its columns apart.
+    """Read a CSV, a Parquet or an Excel file and tell its columns apart; of several sheets the first that has them.
 
     Raises:
-        CorpuscleError: it cannot be read, is empty, or is no table.
+        CorpuscleError: it cannot be read, is empty, or is no table, or none of its sheets has the columns.
     """
-    text = _text(path)
-    header = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(",;\t|", key=re.sub(r'"[^"]*"', "", header).count)
-    try:
-        frame = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        reason = _odd_row(text, separator) or str(error).partition("\n")[0]
-        raise CorpuscleError(f"{path} is not a whole table ({reason}); mend it") from None
+    frames = read_frames(path)
+    found = {name: _columns(path, frame.columns, plan, needs_label) for name, frame in frames.items()}
+    named = [name for name, (_, faults) in found.items() if not faults]
+    if len(frames) > 1 and not named:
+        shown = "; ".join(f"'{name}': {', '.join(frame.columns)}" for name, frame in frames.items())
+        raise CorpuscleError(
+            f"{path} has {len(frames)} sheets, none with the columns that are needed ({shown}); "
+            "name them with --set data.image_column=NAME and data.label_column=NAME"
+        )
+    name = named[0] if named else next(iter(frames))
+    frame, (columns, faults) = frames[name], found[name]
     if frame.is_empty():
         raise CorpuscleError(f"{path} has a header and no rows; add a row for each image")
     numbers = pl.int_range(2, len(frame) + 2, eager=True).rename("row")
     filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
-    frame = frame.filter(filled)
-    columns, faults = _columns(path, frame.columns, plan, needs_label)
-    return Sheet(path, frame, numbers.filter(filled), columns, faults)
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise no_such_path(path) from None
-    except OSError as error:
-        raise CorpuscleError(f"{path} cannot be read ({error.strerror}); name a CSV that you may read") from error
-    encoding = next((code for mark, code in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", errors="replace")
-    if "\0" in text:
-        raise CorpuscleError(f"{path} is not a text file, a CSV was expected; save the table as CSV")
-    if not text.strip():
-        raise CorpuscleError(f"{path} is empty; it needs a header and a row for each image")
-    return text
-
-
-def _odd_row(text: str, separator: str) -> str:
-    """The first row with more fields than the header, in words; empty if there is none."""
-    rows = csv.reader(io.StringIO(text), delimiter=separator)
-    expected = len(next(rows))
-    for number, row in enumerate(rows, start=2):
-        if len(row) > expected:
-            return f"row {number} has {len(row)} fields, the header has {expected}"
-    return ""
+    return Sheet(path, frame.filter(filled), numbers.filter(filled), columns, faults)
 
 
 def _columns(

@@ -1,0 +1,1 @@
+"""Annotations: the shapes drawn on images, read from one format and written in another."""
