@@ -163,7 +163,9 @@ def share(found: int, total: int) -> Score:
 def measure_copies(source: Path, number: int, random: np.random.Generator, record: Record) -> None:
     """Exact copies and near-copies of each sort, and pairs of images that are none."""
     before = look(source)
-    same = {image: group for group in before.near.groups for image in group}
+    content = dict(zip(before.table.frame["image"], before.seen["content"], strict=True))
+    known = (*before.near.groups, *find_copies(content, {}).same)
+    same = {image: group for group in known for image in group}
     with workplace() as place:
         planted = plant_copies(source, place / "planted", number, random)
         after = look(place / "planted")
