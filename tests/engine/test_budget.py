@@ -3,6 +3,9 @@
 import io
 import itertools
 import json
+import os
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.settings import validated
 from corpuscle.core.stopped import Stopped
 from corpuscle.engine.budget import Asked, Cells, compose_cells, keep_starts, train_cells
-from corpuscle.engine.budget_cells import Cell, cells_at_once
+from corpuscle.engine.budget_cells import Cell, _result, _threads_of_new_processes, cells_at_once
 from corpuscle.engine.budget_data import pretraining_rows
 from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, read_starts, settings_of
 from corpuscle.engine.budget_table import tabulate
@@ -124,6 +127,23 @@ def test_a_cell_that_cannot_be_trained_among_several_is_left_out(cells, listener
     found = train_cells(told, Call({}, progress=listener))
     assert sorted(found.faults) == ["50-scratch-0", "50-scratch-1"]
     assert all("device.precision fp16 expects a CUDA GPU" in reason for reason in found.faults.values())
+
+
+def test_a_process_that_is_killed_is_told_in_one_line():
+    killed = Future()
+    killed.set_exception(BrokenProcessPool("A process in the process pool was terminated abruptly"))
+    with pytest.raises(CorpuscleError, match=r"a training ended without a word, .* to go on, with --at-once 1 or a sm"):
+        _result(killed)
+
+
+def test_processes_are_told_their_share_of_the_cores_and_this_one_is_left_alone(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with _threads_of_new_processes(3):
+        assert [os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")] == [
+            "3"
+        ] * 3
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_on_a_cpu_a_cell_a_core_is_trained_at_a_time(monkeypatch, cells, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from corpuscle.engine.predict import Predictor
 from corpuscle.engine.probing import GRID_C, Examples, check_probe, examples_of, fit_linear
 from corpuscle.engine.train import Call
 from corpuscle.nets.card import load
+from corpuscle.nets.zoo import NetPlan, build
 from corpuscle.recipes import compose
 from corpuscle.report.page import write_report
 
@@ -71,6 +73,34 @@ def test_the_head_says_what_scikit_learns_pipeline_says_with_the_strength_its_se
     assert float(loss) == pytest.approx(-search.best_score_, abs=2e-3)
     expected_NK = search.predict_proba(examples.features_NC)
     np.testing.assert_allclose(probs(fitted, examples.features_NC), expected_NK, atol=2e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_more_features_than_images_are_fitted_as_they_stand(how, classes):
+    few = drawn(classes)
+    rng = np.random.default_rng(1)
+    wide_NC = np.hstack([few.features_NC, rng.normal(size=(N, 3 * N))]).astype(np.float32)
+    fitted = fit_linear(replace(few, features_NC=wide_NC), classes, 7, how)
+    assert fitted.weight_KC.shape == (classes, wide_NC.shape[1])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=fitted.c, max_iter=5000))
+    model.fit(wide_NC, few.class_N)
+    np.testing.assert_allclose(probs(fitted, wide_NC), model.predict_proba(wide_NC), atol=2e-3)
+
+
+def test_what_never_varies_has_no_say_in_a_scale_that_features_share(how):
+    net = build(NetPlan(model="codebook", words=2), K, 48)
+    rng = np.random.default_rng(0)
+    class_N = np.arange(N) % K
+    features_NC = (0.01 * (rng.normal(size=(N, net.num_features)) + np.eye(K, net.num_features)[class_N])).astype("f")
+    narrow = Examples(features_NC, class_N, np.arange(N), np.ones(N))
+    padded_NC = features_NC.copy()
+    padded_NC[:, 4:] = 0.25  # words that no training image shows
+    fitted = [
+        fit_linear(replace(narrow, features_NC=one), K, 0, how, net.common_scale)
+        for one in (padded_NC, 100 * padded_NC)
+    ]
+    assert fitted[0].c == fitted[1].c  # whatever the unit
+    np.testing.assert_allclose(probs(fitted[0], padded_NC), probs(fitted[1], 100 * padded_NC), atol=1e-3)
 
 
 def test_a_weight_counts_like_as_many_copies(how, monkeypatch):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.sharedctypes import Synchronized
@@ -26,6 +27,7 @@ from corpuscle.engine.train import Call, train
 
 MENDABLE = (CorpuscleError, MemoryError, RuntimeError)  # what ends a cell and not the rest
 MOST_AT_ONCE = 8  # by itself: a process takes half a gigabyte before it has seen an image
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LOOK_S = 0.2  # how often it is seen whether someone asked to stop
 
 _asked_to_stop: Synchronized[int] | None = None  # of a process that trains cells, set once as it starts
@@ -146,14 +148,14 @@ def _together(path: Path, cells: Sequence[Cell], at_once: int, call: Call) -> It
     """Each cell as it ends, several under way; once someone asks to stop, all are told and waited for."""
     context = get_context("spawn")  # a process forked beside the threads of torch may hang
     stop: Any = context.Value("i", 0)
-    threads = max(num_cores() // at_once, 1)
     with (
         listening(call.progress) as came,
-        ProcessPoolExecutor(at_once, context, _begin_process, (stop, threads)) as pool,
+        ProcessPoolExecutor(at_once, context, _begin_process, (stop,)) as pool,
     ):
-        under_way: dict[Future[Ended], Cell] = {
-            pool.submit(_train_apart, path, cell, call.command): cell for cell in cells
-        }
+        with _threads_of_new_processes(max(num_cores() // at_once, 1)):
+            under_way: dict[Future[Ended], Cell] = {
+                pool.submit(_train_apart, path, cell, call.command): cell for cell in cells
+            }
         signal_told = 0
         while under_way:
             ended, _ = wait(under_way, LOOK_S, FIRST_COMPLETED)
@@ -161,20 +163,46 @@ def _together(path: Path, cells: Sequence[Cell], at_once: int, call: Call) -> It
                 stop.value = signal_told
                 for future in [future for future in under_way if future.cancel()]:
                     under_way.pop(future)
-            yield from ((under_way.pop(future), future.result()) for future in ended if future in under_way)
+            yield from ((under_way.pop(future), _result(future)) for future in ended if future in under_way)
         if signal_told:
             raise Stopped(signal_told)
 
 
-def _begin_process(stop: Synchronized[int], threads: int) -> None:
-    """Before the first cell of a process: its share of the cores, and whom to ask whether to stop."""
-    import torch
-    from threadpoolctl import threadpool_limits
+def _result(future: Future[Ended]) -> Ended:
+    """How a cell ended.
 
+    Raises:
+        CorpuscleError: its process was killed, and with it the others.
+    """
+    try:
+        return future.result()
+    except BrokenExecutor:
+        raise CorpuscleError(
+            "a training ended without a word, as one does that is killed where memory runs out; give the same command "
+            "again to go on, with --at-once 1 or a smaller --batch-size"
+        ) from None
+
+
+@contextlib.contextmanager
+def _threads_of_new_processes(count: int) -> Iterator[None]:
+    """Processes that start meanwhile compute on so many cores each, whichever library does it: all read this as they
+    are loaded, and some of them nothing later."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _begin_process(stop: Synchronized[int]) -> None:
+    """Before the first cell of a process: whom to ask whether to stop."""
     global _asked_to_stop
     _asked_to_stop = stop
-    torch.set_num_threads(threads)
-    threadpool_limits(threads)  # of what probes are solved by, which asks torch for nothing
     for number in (signal.SIGINT, signal.SIGTERM):  # between two cells the first process alone decides
         with contextlib.suppress(ValueError):
             signal.signal(number, signal.SIG_IGN)

@@ -281,7 +281,9 @@ def fit_linear(
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(examples.features_NC)
-    scaler.scale_ = shared_scale(scaler.scale_)
+    varies_C = scaler.scale_ == np.sqrt(scaler.var_)  # of what does not vary, the scaler says 1
+    spread_C = shared_scale(np.where(varies_C, scaler.scale_, 0.0))
+    scaler.scale_ = np.where(spread_C > 0, spread_C, 1.0)
     scaled = replace(examples, features_NC=scaler.transform(examples.features_NC))
     scaled, axes_RC = turned(scaled)
     c, why = choose_strength(scaled, seed, how)

@@ -42,7 +42,7 @@ from corpuscle.engine.probing import Probe, check_probe, fit_probe, passing_alon
 from corpuscle.engine.schedule import Stage
 from corpuscle.engine.steps import write_made
 from corpuscle.engine.stopping import listening
-from corpuscle.engine.words import Finding, check_words, find_words
+from corpuscle.engine.words import Search, check_words, find_words
 from corpuscle.nets.card import Card, save
 from corpuscle.nets.net import Net
 from corpuscle.nets.weights import load_weights
@@ -230,7 +230,7 @@ class Training:
     def _words(self, stopping: Callable[[], int]) -> None:
         parts, images = (self.data.places("train"), self.data.places("val")), self._images(varied=False)
         how, seed = self._passing(stopping), self.data.experiment.seed
-        find_words(Finding(self.learner, self._task(), images, *parts, seed, how), self.state)
+        find_words(Search(self.learner, self._task(), images, *parts, seed, how), self.state)
         self._log()
 
     def _work(self, stage: Stage, stopping: Callable[[], int]) -> Work:

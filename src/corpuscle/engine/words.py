@@ -59,7 +59,7 @@ def check_words(experiment: Experiment) -> None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Search:
     """What words are found with.
 
     Attributes:
@@ -80,7 +80,7 @@ class Finding:
     how: Passing
 
 
-def find_words(work: Finding, state: State) -> None:
+def find_words(work: Search, state: State) -> None:
     """Fill the codebook, judge it, and keep it; one row of the log.
 
     Raises:
@@ -105,14 +105,14 @@ def find_words(work: Finding, state: State) -> None:
     say_row(how.progress, row)
 
 
-def _judged(work: Finding, places: np.ndarray) -> dict[str, Any]:
+def _judged(work: Search, places: np.ndarray) -> dict[str, Any]:
     """The sums of a part."""
     machine = work.how.machine
     loader = Loader(work.images, Order(places[machine.rank :: machine.world], IMAGES_AT_ONCE), machine.workers)
     return validate(work.net, loader, work.task, machine)
 
 
-def _found(work: Finding, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
+def _found(work: Search, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
     """The tensors of each size of square."""
     chosen = work.train[evenly(len(work.train), MOST_IMAGES)]
     for number, words in enumerate(book.sizes):
@@ -125,7 +125,7 @@ def _found(work: Finding, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
         yield words_of(np.concatenate(squares), book.count, seed_for(work.seed, "words", number) % 2**32)
 
 
-def _squares(work: Finding, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
+def _squares(work: Search, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
     """square_PC: some of each image, drawn by chance."""
     all_NPC = words.squares(book.shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
     count = all_NPC.shape[1]

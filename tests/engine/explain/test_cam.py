@@ -185,3 +185,16 @@ def test_a_net_that_joins_encoders_is_not_explained_by_one_of_them():
         "explain expects a net of one encoder, this one joins those of runs/a, runs/b, whose part in the answer a map "
         "of its own encoder would not show; name a run without net.joined"
     )
+
+
+def test_a_codebook_has_no_maps_to_show():
+    net = build(NetPlan(model="codebook", words=4), 3, 48).eval()
+    with pytest.raises(
+        CorpuscleError, match="expects an encoder that ends in maps, codebook ends in something else; tr"
+    ):
+        Explainer(net, card_of(net, size=48))
+    words = build(NetPlan(model="codebook", head="none", pool="none", words=4), 1, 48).eval()
+    with pytest.raises(
+        CorpuscleError, match="names the class of an image, this one is of the task cluster; its report"
+    ):
+        Explainer(words, card_of(words, size=48, task="cluster"))

@@ -6,6 +6,7 @@ Selvaraju et al., Grad-CAM: visual explanations from deep networks via gradient-
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -41,7 +42,8 @@ class LastMaps(nn.Module):
     def forward(self, image_NCHW: Tensor) -> Tensor | None:
         if is_timms(self.plan.model):
             return timm_encoder.maps(self.encoder, image_NCHW, self.plan.pool)
-        return cast(Tensor, self.encoder.maps(image_NCHW))  # type: ignore[operator]
+        maps: Callable[[Tensor], Tensor] | None = getattr(self.encoder, "maps", None)
+        return None if maps is None else maps(image_NCHW)
 
 
 class Steps(nn.Module):
@@ -99,9 +101,9 @@ class Explainer:
     def __init__(self, net: Net, card: Card, method: Method = "cam", at: At = "canvas") -> None:
         self.net, self.card, self.method, self.at = net, card, method, at
         self.plan = validated(PreparePlan, card.prepare)
-        self.device = next(net.parameters()).device
         self.steps = Steps(net).eval()
         _check(self.steps, card, method)
+        self.device = next(net.parameters()).device
 
     def look(self, image_HWC: np.ndarray) -> Looked:
         """Let the net see an image of any size, uint8 or uint16.
