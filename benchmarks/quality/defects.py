@@ -70,6 +70,13 @@ def copied(folder: Path, source: str, target: str) -> None:
     (folder / target).write_bytes((folder / source).read_bytes())
 
 
+def field_in_two(folder: Path) -> None:
+    """Two crops of one field, of which three quarters are the same, in train and in test."""
+    field = picture(99, (128, 128))
+    for part, left in (("train", 0), ("test", 16)):
+        field.crop((left, 0, left + 64, 64)).save(folder / part / "ig" / "crop.png")
+
+
 DEFECTS = (
     Defect(
         "any",
@@ -287,6 +294,14 @@ DEFECTS = (
     ),
     Defect(
         PARTED,
+        "crops of one field in two parts",
+        with_parts(field_in_two),
+        3,
+        "test/ig/crop.png and train/ig/crop.png show some of the same field in train (1 image) and test (1 image)",
+        ("data", "--overlaps"),
+    ),
+    Defect(
+        PARTED,
         "a class that is only tested",
         with_parts(
             lambda folder: [(folder / "test" / "blast").mkdir(), picture(7).save(folder / "test" / "blast" / "x.png")]
@@ -470,7 +485,7 @@ DEFECTS = (
         "a reversed box",
         voc({"data/Annotations/1.xml": voc_sheet("1.jpg", box=(20, 20, 5, 5))}),
         2,
-        "the box of RBC (xmin 20, ymin 20, xmax 5, ymax 5) is reversed; swap its corners",
+        "the box of RBC (x 19 to 4, y 19 to 4) is reversed; swap its corners",
     ),
     Defect(
         "boxes in COCO",

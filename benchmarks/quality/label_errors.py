@@ -1,7 +1,8 @@
 """How many planted label errors are found, and how many of those found are planted: 5 % of pbc and of fundus.
 
-Labels are changed at random to any other class, by the seed. Fundus photographs of one patient are one group. Real
-errors of the sets count as false, so the precision is at least what is said.
+Labels are changed at random to any other class, by the seed. Fundus photographs of one patient are one group.
+Near-copies are looked for first, as `corpuscle inspect --label-errors` does. Real errors of the sets count as false, so
+the precision is at least what is said.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from record import Record, arguments, measured
 from scipy.stats import binomtest
 
+from corpuscle.core.progress import SILENT
 from corpuscle.core.records import Score
-from corpuscle.data.sources import SourcePlan, scan
+from corpuscle.data.doctor.inspection import Choices, inspect
+from corpuscle.data.sources import SourcePlan
 from corpuscle.data.table import Table
 from corpuscle.engine.label_errors import label_errors
 
@@ -47,13 +50,16 @@ def share_of(found: int, total: int) -> Score:
 
 def measure(options: argparse.Namespace, record: Record) -> None:
     """Each seed."""
-    table = scan(options.data, SourcePlan(group_from=GROUPS.get(options.data.name)))
+    source = SourcePlan(group_from=GROUPS.get(options.data.name))
+    looked = inspect(options.data, Choices(data=source), progress=SILENT)
+    assert looked.audit is not None
+    table = looked.table.with_frame(looked.table.frame.filter(looked.audit.sound))
     if options.quick:
         table = table.with_frame(table.frame.gather_every(10))
     for seed in range(options.seed, options.seed + options.seeds):
         wrong, truth = planted(table, options.share, np.random.default_rng(seed))
         started = time.perf_counter()
-        found = label_errors(wrong, seed=seed)
+        found = label_errors(wrong, copies=looked.audit.together, seed=seed)
         hits = [suspect.image in truth for suspect in found.suspects]
         told = {}
         for length in AT_RANK:

@@ -40,7 +40,7 @@ def inspect(
     path: PathLike,
     *,
     pixels: bool = True,
-    label_errors: bool = False,
+    label_errors: bool | PathLike | Sequence[PathLike] = False,
     html: PathLike | None = None,
     fix: PathLike | None = None,
     settings: Values | None = None,
@@ -51,7 +51,7 @@ def inspect(
     Args:
         path: a folder a class, train, val and test folders of those, or a CSV.
         pixels: open every image; without, only names and rows are judged.
-        label_errors: also look for labels that may be wrong, which fits a few heads.
+        label_errors: also look for labels that may be wrong: True by models of its own, or by runs that are named.
         html: a page to write, with the pictures of what was found.
         fix: a CSV to write, cleaned of what was found; beside it the changes.
         settings: of `data`, `read`, `split` and `guard`, and the `seed`.
@@ -70,7 +70,8 @@ def inspect(
     if fix is not None:
         check_fix(Path(fix))
     check = None if fix is None else check_said
-    found = look_at(Path(path), settled, progress, pixels, label_errors, check=check)
+    judges = ([] if label_errors else None) if isinstance(label_errors, bool) else _run_folders(label_errors)
+    found = look_at(Path(path), settled, progress, pixels, judges, check=check)
     if fix is not None:
         cleaned = fixed(found)
         write_fixed(cleaned, Path(fix))
@@ -308,11 +309,8 @@ def compare(runs: Sequence[PathLike] | PathLike, *, out: PathLike | None = None)
     """
     from corpuscle.engine.differences import differences
     from corpuscle.report.compare import Difference, compare_runs, write_comparison
-    from corpuscle.report.run_data import find_runs
 
-    named = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
-    folders = [folder for name in named for folder in find_runs(Path(name))]
-    plain = compare_runs(folders)
+    plain = compare_runs(_run_folders(runs))
     found = [
         Difference(one.name, one.a, one.b, score.value, score.low, score.high, score.n, score.direction, plain.task)
         for one in differences(plain.folders, plain.part)
@@ -393,3 +391,10 @@ def _predictor(run: Path, settled: Experiment, given: Values | None) -> Predicto
     if "score.views" not in (given or {}):
         return predictor
     return replace(predictor, card=predictor.card.model_copy(update={"views": settled.score.views}))
+
+
+def _run_folders(named: Sequence[PathLike] | PathLike) -> list[Path]:
+    """The runs that are named, or that lie in the folders that are."""
+    from corpuscle.report.run_data import find_runs
+
+    return [run for one in ([named] if isinstance(named, str | os.PathLike) else named) for run in find_runs(Path(one))]

@@ -126,7 +126,7 @@ def told(done):
         (["--reach", "120"], r"reach should be percents above 0 and at most 100, .*, got \"120\""),
         (
             ["--starts", "scrach"],
-            r"'scrach' is neither scratch, joined nor the folder of a run\. Did you mean scratch\?",
+            r"'scrach' is neither scratch, joined, covariances nor the folder of a run\. Did you mean scratch\?",
         ),
         (["--starts", "joined"], r"joined expects runs to join, got none; name their folders with --starts, or .*"),
         (
@@ -134,6 +134,11 @@ def told(done):
             r"--pretrain expects recipes that need no labels, default does; pass contrast, say",
         ),
         (["--pretrain", "contrst"], r"'contrst' is not a recipe\. Did you mean contrast\?"),
+        (["--model", "resnt18"], r"'resnt18' is no model of Corpuscle's or timm's\. Did you mean resnet18.*"),
+        (
+            ["--pretrain", "contrast", "--unlabelled", "nowhere"],
+            r"--unlabelled expects a folder of images, nowhere is not there",
+        ),
         (["--unlabelled", "."], r"--unlabelled expects a recipe that learns from it; name one with --pretrain"),
         (["--recipe", "count"], r"corpuscle budget expects a recipe that classifies, count is for task count; .*"),
         (

@@ -13,7 +13,10 @@ import pytest
 from PIL import Image
 
 from corpuscle import api
+from corpuscle.cli.compare import SHOWN
 from corpuscle.cli.main import VERBS
+from corpuscle.report.compare import ERRORS
+from corpuscle.report.score_words import DRAWN_SCORES
 
 
 def images_of(folder):
@@ -149,12 +152,27 @@ def test_label_errors_want_the_images_and_classes(corpuscle, cells):
 
 
 @pytest.mark.slow
+def test_overlaps_want_the_images(corpuscle, cells):
+    done = corpuscle("inspect", cells, "--overlaps", "--no-pixels")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: --overlaps expects images that are opened, got --no-pixels; leave out one of them\n"
+
+
 def test_label_errors_are_among_the_findings(corpuscle, cells):
     found = json.loads(corpuscle("inspect", cells, "--label-errors", "--json").out)
     suspects = [finding for finding in found["findings"] if finding["kind"] == "label error"]
     assert suspects and found["found"]["label error"] == len(suspects)
     assert [one["values"]["rank"] for one in suspects] == list(range(1, len(suspects) + 1))
     assert all(one["values"]["label"] != one["values"]["suggested"] for one in suspects)
+
+
+def test_runs_judge_the_labels_of_their_test_part(corpuscle, cells, run):
+    left = 60 - pl.read_csv(run / "predictions.csv").filter(pl.col("split") == "test").height
+    said = corpuscle("inspect", cells, "--runs", run).out
+    assert "labels are named by a model that has not seen the image" in said
+    assert f"note: {left} of 60 images are in no run's test part and are not judged" in said
+    done = corpuscle("inspect", cells, "--runs", cells)
+    assert done.code == 2 and done.err.startswith(f"error: expected a run folder, but {cells} has neither log.csv")
 
 
 # --- split
@@ -341,6 +359,11 @@ def test_runs_are_compared_one_by_one_or_as_a_folder_of_them(corpuscle, run, tmp
     assert named.code == folder.code == 0
     assert named.out.splitlines()[:-1] == folder.out.splitlines()[:-1]
     assert named.out.splitlines()[-1] == "page: c1/comparison.html"
+
+
+def test_compare_tells_a_score_of_every_task():
+    for task, drawn in DRAWN_SCORES.items():
+        assert {*drawn, *ERRORS[task]} & {*SHOWN}, task
 
 
 @pytest.mark.slow

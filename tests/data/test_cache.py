@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 
 from corpuscle.core.progress import Progress
-from corpuscle.data import cache
+from corpuscle.data import cache, room
 from corpuscle.data.cache import Uncached, cache_folder, survey, survey_few
 from corpuscle.data.doctor.looks import LOOKS, looks_of
 from corpuscle.data.prepare import PreparePlan, prepare
@@ -275,7 +275,7 @@ def test_a_kill_while_filling_leaves_nothing_that_is_used_and_is_cleaned_up_late
     found = survey_of(folder)
     assert all(np.array_equal(a, b) for a, b in zip(images(found), expected(folder), strict=True))
     assert left[0] in entries(kept), "it could be another process's, at work"
-    long_ago = time.time() - 2 * cache.ABANDONED_S
+    long_ago = time.time() - 2 * room.ABANDONED_S
     for path in (*(kept / left[0]).iterdir(), kept / left[0]):
         os.utime(path, (long_ago, long_ago))
     survey_of(folder, PreparePlan(size=17))
@@ -338,7 +338,7 @@ def test_a_disk_that_fills_meanwhile_is_gone_without_and_left_clean(folder, kept
 
 def test_beyond_the_limit_the_longest_unused_goes_first(folder, kept, monkeypatch):
     size = 11 * 16 * 16 * 3
-    monkeypatch.setattr(cache, "LIMIT_BYTES", 3.5 * (size + 128))  # and a little for the file's header
+    monkeypatch.setattr(room, "LIMIT_BYTES", 3.5 * (size + 128))  # and a little for the file's header
     made = []
     for level in (1, 2, 3):
         write(folder / "a" / "0.png", np.full((20, 24, 3), level, np.uint8))
@@ -355,9 +355,9 @@ def test_beyond_the_limit_the_longest_unused_goes_first(folder, kept, monkeypatc
 
 def features_of(kept, name, size, used):
     """An entry of features, last used at some time."""
-    (kept / cache.FEATURES / name).mkdir(parents=True)
-    (kept / cache.FEATURES / name / "rows.npy").write_bytes(bytes(size))
-    os.utime(kept / cache.FEATURES / name, (used, used))
+    (kept / room.FEATURES / name).mkdir(parents=True)
+    (kept / room.FEATURES / name / "rows.npy").write_bytes(bytes(size))
+    os.utime(kept / room.FEATURES / name, (used, used))
 
 
 def test_features_and_canvases_share_the_limit_and_the_longest_unused_goes_first(folder, kept, monkeypatch):
@@ -366,20 +366,20 @@ def test_features_and_canvases_share_the_limit_and_the_longest_unused_goes_first
     os.utime(kept / canvases, (2, 2))
     for name, used in (("old", 1), ("new", 3)):
         features_of(kept, name, 10_000, used)
-    monkeypatch.setattr(cache, "LIMIT_BYTES", 30_000)
-    cache.make_room(kept, 5_000)  # 8,448 of canvases, and 20,000
-    assert entries(kept / cache.FEATURES) == ["new"] and canvases in entries(kept)
-    cache.make_room(kept, 15_000)
-    assert entries(kept / cache.FEATURES) == ["new"] and canvases not in entries(kept)
+    monkeypatch.setattr(room, "LIMIT_BYTES", 30_000)
+    room.make_room(kept, 5_000)  # 8,448 of canvases, and 20,000
+    assert entries(kept / room.FEATURES) == ["new"] and canvases in entries(kept)
+    room.make_room(kept, 15_000)
+    assert entries(kept / room.FEATURES) == ["new"] and canvases not in entries(kept)
 
 
 def test_half_a_file_of_features_is_cleaned_up_once_it_is_abandoned(kept):
     features_of(kept, "one", 10, time.time())
-    for name, age in ((".a.npy.1.part", 2 * cache.ABANDONED_S), (".b.npy.2.part", 0)):
-        (kept / cache.FEATURES / "one" / name).touch()
-        os.utime(kept / cache.FEATURES / "one" / name, (time.time() - age,) * 2)
-    cache.make_room(kept, 0)
-    assert entries(kept / cache.FEATURES / "one") == [".b.npy.2.part", "rows.npy"]
+    for name, age in ((".a.npy.1.part", 2 * room.ABANDONED_S), (".b.npy.2.part", 0)):
+        (kept / room.FEATURES / "one" / name).touch()
+        os.utime(kept / room.FEATURES / "one" / name, (time.time() - age,) * 2)
+    room.make_room(kept, 0)
+    assert entries(kept / room.FEATURES / "one") == [".b.npy.2.part", "rows.npy"]
 
 
 @pytest.mark.parametrize("plan", [KEEP, PreparePlan(fit="keep", shrink=1), SMALL])

@@ -86,6 +86,26 @@ def test_jpeg_is_what_pillow_decodes(options):
     np.testing.assert_array_equal(read(content).array_HWC, np.asarray(Image.open(io.BytesIO(content))))
 
 
+@pytest.mark.parametrize("options", [{}, {"quality": 98, "subsampling": 0}, {"restart_marker_blocks": 3}])
+def test_a_plain_jpeg_in_colour_is_decoded_without_pillow_to_the_same_pixels(options, monkeypatch):
+    content = written(cv2.resize(COLOUR_HWC, (97, 61)), "JPEG", **options)
+    expected_HWC = np.asarray(Image.open(io.BytesIO(content)))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("Pillow decodes it"))
+    np.testing.assert_array_equal(read(content).array_HWC, expected_HWC)
+
+
+def test_a_jpeg_with_another_marker_among_its_pixels_is_refused():
+    content = written(cv2.resize(COLOUR_HWC, (200, 150)), "JPEG")
+    middle = len(content) * 3 // 4
+    with pytest.raises(UnreadableImage, match=r"cannot be decoded \(broken data stream when reading image file\)"):
+        read(content[:middle] + b"\xff\xc0\0\x11" + content[middle:])
+
+
+def test_a_jpeg_with_bytes_behind_its_end_is_read():
+    content = written(COLOUR_HWC, "JPEG")
+    np.testing.assert_array_equal(read(content + bytes(3)).array_HWC, read(content).array_HWC)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
 def test_eight_bit_grey_is_repeated_over_the_channels(kind):
     pixels = read(written(GREY_HW, kind))

@@ -133,7 +133,8 @@ def test_a_part_that_was_left_by_a_killed_run_is_no_archive_and_goes(tmp_path, k
     left = kept / f".{name}.x.part"
     (kept / name).rename(left)
     (left / "a" / "1.png").unlink()
-    os.utime(left, (1, 1))
+    for place in (*left.iterdir(), left):
+        os.utime(place, (1, 1))
     assert len(scan(path)) == 4 and sorted(kept.iterdir()) == [kept / name]
 
 
@@ -262,3 +263,12 @@ def test_a_damaged_entry_is_refused_and_leaves_nothing(tmp_path, kept):
     path.write_bytes(path.read_bytes().replace(b"sound", b"wrong"))
     assert said(path) == (f"{path} is not a whole archive (Bad CRC-32 for file 'a/1.png'); replace it by a whole copy")
     assert list(kept.iterdir()) == []
+
+
+def test_an_archive_without_a_file_or_without_a_data_set_is_told_by_its_own_name(tmp_path, kept):
+    with pytest.raises(
+        CorpuscleError, match=rf"^{tmp_path}/empty\.zip holds no file; pack the folder of the data set$"
+    ):
+        scan(zipped(tmp_path / "empty.zip", {}))
+    with pytest.raises(CorpuscleError, match=rf"^{tmp_path}/notes\.zip holds no image, expected a folder per class"):
+        scan(zipped(tmp_path / "notes.zip", {"a.md": b"no image"}))

@@ -131,14 +131,30 @@ def test_all_faults_of_voc_come_at_once(tmp_path):
         "Annotations/a.xml object 3: has no name; write its class into <name>",
         "Annotations/a.xml object 4: has no box of four numbers (xmin x, ymin 1, xmax 3, ymax 3); "
         "draw its box, or remove the object",
-        "Annotations/b.xml: was drawn on 40 x 20 pixels, JPEGImages/b.jpg is 20 x 10; "
-        "draw the boxes on this image, or restore the other",
         "Annotations/e.xml: is not an XML file (no element found: line 1, column 12); replace it by a whole copy",
-        f"Annotations/a.xml object 1: the box of red (xmin 9, ymin 1, xmax 3, ymax 9) is reversed; "
-        f"swap its corners, {skip}",
-        f"Annotations/a.xml object 2: the box of red (xmin 1, ymin 1, xmax 23, ymax 9) reaches outside of its image "
+        "Annotations/b.xml: was drawn on 40 x 20 pixels, JPEGImages/b.jpg is 20 x 10; "
+        "draw the shapes on this image, or restore the other",
+        f"Annotations/a.xml object 1: the box of red (x 8 to 2, y 0 to 9) is reversed; swap its corners, {skip}",
+        f"Annotations/a.xml object 2: the box of red (x 0 to 23, y 0 to 9) reaches outside of its image "
         f"(20 x 10 pixels); mend it, {skip}",
     ]
+
+
+def test_an_xml_file_of_another_tool_is_a_fault_and_no_image_without_objects(tmp_path):
+    voc(tmp_path, "a", ("red", (1, 1, 9, 9)))
+    voc(tmp_path, "b", ("red", (1, 1, 9, 9)))
+    (tmp_path / "Annotations" / "b.xml").write_text("<svg/>")
+    assert faults(tmp_path) == [
+        "Annotations/b.xml: is an XML file of <svg>, <annotation> was expected; export it as Pascal VOC"
+    ]
+
+
+def test_folders_of_voc_may_be_written_in_any_case(tmp_path):
+    voc(tmp_path, "a", ("red", (1, 1, 9, 9)))
+    for name in ("Annotations", "JPEGImages"):
+        (tmp_path / name).rename(tmp_path / name.lower())
+    table = scan(tmp_path)
+    assert (table.layout, table.frame["image"].to_list()) == ("boxes in Pascal VOC", ["jpegimages/a.jpg"])
 
 
 def test_odd_boxes_may_be_left_out_with_a_note(tmp_path):
@@ -203,7 +219,8 @@ def test_the_published_boxes_of_blood_are_read_with_a_note(sample_data):
     table = scan(sample_data / "bccd")
     assert table.classes == ("Platelets", "RBC", "WBC")
     assert [table.frame["counts"].list.get(k).sum() for k in range(3)] == [292, 3348, 301]
-    assert table.notes[0] == (
-        "left out: 2 boxes without an area (first: Annotations/BloodImage_00338.xml object 13, RBC)"
+    assert table.notes[:2] == (
+        "parts from ImageSets/Main: train 205, val 87",
+        "left out: 2 boxes without an area (first: Annotations/BloodImage_00338.xml object 13, RBC)",
     )
     assert table.frame["split"].value_counts().sort("split").rows() == [("train", 205), ("val", 87)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from corpuscle.core.errors import DataFault
 from corpuscle.data.sources import SourcePlan
@@ -58,3 +59,23 @@ def test_a_csv_without_a_column_of_images_is_a_fault(root):
     (root / "u.csv").write_text("where,label\nb.png,a\n")
     with pytest.raises(DataFault, match="no column known to hold the image; the columns are: where, label"):
         list_images([root / "u.csv"])
+
+
+@pytest.mark.parametrize(
+    ("names", "images"),
+    [
+        (["images/a.png", "masks/a.png", "instances/a.png"], ["images/a.png"]),
+        (["a.png", "a_mask.png", "b.png"], ["a.png", "b.png"]),
+        (["train/images/a.png", "train/masks/a.png", "test/images/b.png"], ["test/images/b.png", "train/images/a.png"]),
+        (["imagesTr/a_0000.png", "labelsTr/a.png"], ["imagesTr/a_0000.png"]),
+        (["1cell.png", "1dots.png", "polkadots.png"], ["1cell.png", "polkadots.png"]),
+        (["dots.png", "dots/1.png", "masks/1.png"], ["dots.png", "dots/1.png", "masks/1.png"]),
+    ],
+)
+def test_the_answers_of_a_data_set_are_not_predicted(names, images, tmp_path):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (20, 10)).save(tmp_path / name)
+    if "labelsTr/a.png" in names:
+        (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "cell": 1}}')
+    assert [path.relative_to(tmp_path).as_posix() for path in list_images([tmp_path])] == images

@@ -316,3 +316,15 @@ def test_real_images_make_a_pair(tmp_path):
     table = scan(tmp_path)
     assert (table.layout, len(table), len(table.classes)) == (PAIR, 6, 2)
     assert all(table.path_of(image).is_file() for image in table.frame["image"])
+
+
+def test_an_image_of_another_suffix_or_case_is_pointed_at(tmp_path):
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images" / "A.jpg").touch()
+    (tmp_path / "t.csv").write_text("image,label\nimages/a.png,x\n")
+    with pytest.raises(DataFault) as caught:
+        scan(tmp_path / "t.csv", min_classes=1)
+    assert str(caught.value.faults[0]) == (
+        f"t.csv: 1 of 1 images in column 'image' cannot be found from {tmp_path} (Images/A.jpg is there); "
+        "mend the paths, or name their folder with --set data.root=FOLDER"
+    )

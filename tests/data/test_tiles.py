@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from corpuscle.data.readers.jpeg_tiles import jpeg_tiles_of
 from corpuscle.data.readers.read import content_digest, exists, file_of, is_member, read_pixels
 from corpuscle.data.readers.slides import is_slide, kept_slide, open_slide
 from corpuscle.data.readers.tiles import read_tile, tile_of, tile_path
+from corpuscle.synth import tiff
 from corpuscle.synth.tiff import Level, pyramid_of, write_pyramid, write_tiled
 
 
@@ -89,6 +91,7 @@ def test_an_enlarged_tile_has_as_many_pixels_as_were_asked_for(slide):
 def test_what_reaches_over_the_border_is_white(kind, request):
     array_HWC = tile(request.getfixturevalue(kind), 700, 480, 128, 128).array_HWC
     assert (array_HWC[32:] == 255).all() and (array_HWC[:, 68:] == 255).all()
+    assert (open_slide(request.getfixturevalue(kind)).read(600, 900, 64, 64) == 255).all()
     assert np.abs(array_HWC[:32, :68].astype(int) - WHOLE_HWC[480:, 700:]).max() < 30
 
 
@@ -144,6 +147,41 @@ def test_the_tiles_in_memory_stay_within_their_limit(jpeg, monkeypatch):
     assert len(recent.tiles) == 5 and recent.bytes == 5 * 64 * 64 * 3
     for left, array_HWC in zip(range(32, 600, 64), first, strict=True):
         np.testing.assert_array_equal(tile(jpeg, left, 32, 64, 64).array_HWC, array_HWC)
+
+
+@pytest.mark.parametrize("thinned", ["4:4:4", "4:2:2", "4:2:0"])
+def test_the_upper_part_of_a_jpeg_tile_is_decoded_alone_and_is_that_of_the_whole(tmp_path, monkeypatch, thinned):
+    def encoded(tile_HWC, side, quality):
+        file = io.BytesIO()
+        Image.fromarray(tile_HWC).save(file, "JPEG", quality=quality, subsampling=thinned)
+        return file.getvalue()
+
+    monkeypatch.setattr(tiff, "_encoded", encoded)
+    write_pyramid(tmp_path / "a.tiff", *pyramid_of(WHOLE_HWC, 1, side=128), side=128, quality=90)
+    (tiles,) = jpeg_tiles_of(tmp_path / "a.tiff")
+    whole_HWC = tiles._decoded(0, 128)
+    for rows in (1, 7, 8, 15, 16, 17, 64, 100, 126, 127):
+        upper_HWC = tiles._decoded(0, rows)
+        assert rows <= len(upper_HWC) <= rows + 1
+        np.testing.assert_array_equal(upper_HWC[:rows], whole_HWC[:rows])
+
+
+def test_tiles_are_decoded_in_part_out_of_order_and_once_in_order(jpeg, monkeypatch):
+    decoded, decode = [], jpeg_tiles.JpegTiles._decoded
+
+    def noted(self, place, rows):
+        decoded.append((place, rows))
+        return decode(self, place, rows)
+
+    tiles = open_slide(jpeg).stored[0]
+    monkeypatch.setattr(jpeg_tiles, "_RECENT", jpeg_tiles._Recent())
+    monkeypatch.setattr(jpeg_tiles.JpegTiles, "_decoded", noted)
+    for left in (32, 96, 160):
+        tiles.read(20, left, 64, 64)
+    first, second = [(0, 64), (1, 64), (12, 20), (13, 20)], [(2, 64), (14, 64)]
+    assert decoded == [*first, *second, (3, 64), (15, 64)]
+    tiles.read(60, 400, 64, 64)
+    assert decoded[8:] == [(6, 64), (7, 64), (18, 60), (19, 60)]
 
 
 def test_other_files_have_no_jpeg_tiles(tmp_path, slide):
@@ -273,7 +311,7 @@ def test_what_is_no_tile_is_refused_with_the_slide_and_the_place(name, says, sli
 def test_a_truncated_slide_is_refused(tmp_path, slide):
     path = tmp_path / "cut.svs"
     path.write_bytes(slide.read_bytes()[: slide.stat().st_size // 2])
-    with pytest.raises(UnreadableImage, match=r"cut\.svs#0,0,64@64: .*is cut short or damaged.*; copy it anew"):
+    with pytest.raises(UnreadableImage, match=r"cut\.svs#0,0,64@64: is cut short: its .* bytes end .*; copy it"):
         read_tile(Path(f"{path}#0,0,64@64"))
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -19,7 +20,7 @@ from corpuscle.core.settings import validated
 from corpuscle.core.stopped import Stopped
 from corpuscle.engine.budget import Asked, Cells, compose_cells, keep_starts, train_cells
 from corpuscle.engine.budget_cells import Cell, _result, _threads_of_new_processes, cells_at_once
-from corpuscle.engine.budget_data import pretraining_rows
+from corpuscle.engine.budget_data import known_tests, pretraining_rows
 from corpuscle.engine.budget_plan import BudgetPlan, Start, encoder_settings, read_starts, settings_of
 from corpuscle.engine.budget_table import tabulate
 from corpuscle.engine.dataset import ready
@@ -50,7 +51,7 @@ def test_a_start_is_named_by_as_much_of_its_folder_as_tells_it_apart(tmp_path):
 
 
 def test_without_starts_scratch_and_what_learns_first_are_compared(tmp_path):
-    assert list(starts(tmp_path, contrast=tmp_path / "contrast")) == ["scratch", "contrast"]
+    assert list(starts(tmp_path, contrast=tmp_path / "contrast")) == ["scratch", "covariances", "contrast"]
     assert list(starts(tmp_path, "contrast:all", contrast=tmp_path / "contrast")) == ["contrast-all"]
 
 
@@ -77,6 +78,10 @@ def test_a_probe_has_no_epochs_and_every_start_the_net_of_its_run(tmp_path):
     assert joined == given | {"net.joined": [str(tmp_path)]}
     alone = settings_of(Start("joined-probe", "joined:probe", (tmp_path,)), given, models)
     assert (alone["net.model"], alone["net.joined"]) == ("none", [str(tmp_path)]) and "epochs" not in alone
+    fixed = starts(tmp_path, "covariances")["covariances"]
+    assert fixed.meaning == "linear probe on covariances"
+    stages = [{"train": "probe", "views": 1}]
+    assert settings_of(fixed, given, {}) == {"fit.batch_size": 8, "net.model": "covariances", "stages": stages}
 
 
 KINDS = ["scratch", "probe", "probe", "all", "probe", "joined", "joined:probe"]
@@ -84,8 +89,8 @@ TINY = {"net.model": "timm/test_resnet", "prepare.size": 32, "fit.batch_size": 8
 TINY |= {"device.name": "cpu", "device.precision": "fp32", "device.workers": 0, "split.test": 0.2, "split.val": 0.2}
 
 
-def asked(cells, out, at_once=1, **more):
-    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0, 1), "starts": ("scratch",), "at_once": at_once})
+def asked(cells, out, at_once=1, starts="scratch", **more):
+    plan = validated(BudgetPlan, {"budgets": (50,), "seeds": (0, 1), "starts": (starts,), "at_once": at_once})
     return Asked(cells, out, plan, "default", TINY | more, lambda name, values: compose(name, None, values))
 
 
@@ -232,6 +237,14 @@ def test_a_run_that_joins_encoders_is_no_start(cells, tmp_path):
         train_cells(replace(asked(cells, tmp_path / "b"), plan=plan), Call({}))
 
 
+def test_a_run_that_gives_maps_is_no_start(tmp_path):
+    net = build(NetPlan(model="unet", head="density", widths=(2, 4)), 1, 0)
+    card = Card(task="count", classes=("cell",), net=net.plan, num_outputs=1, size=0, mean=(0.5,) * 3, std=(0.5,) * 3)
+    save(tmp_path, net, card)
+    with pytest.raises(CorpuscleError, match=r"gives features, .* is of unet, which gives maps; name a run of another"):
+        encoder_settings(tmp_path)
+
+
 def test_a_folder_is_the_same_however_it_is_spelled(cells, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     counts = {(50.0, seed): {} for seed in (0, 1)}
@@ -269,6 +282,51 @@ def test_further_images_with_the_pixels_of_a_held_out_one_are_left_out(cells, li
     added = rows.filter(pl.col("image").str.starts_with(str(more)))
     assert added["image"].to_list() == [str(more / "train.bmp")] and added["split"].to_list() == ["train"]
     assert f"left out of {more}: 2 images with the pixels of the validation or the test part" in listener.lines
+
+
+def test_masks_and_dots_beside_further_images_are_not_learned_from(cells, listener, tmp_path):
+    experiment, _ = compose("default", None, TINY)
+    data = ready(cells, experiment, task_of(experiment), listener)
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in range(3):
+        Image.new("RGB", (40, 40), (100, 80, 10 * number)).save(more / f"{number}cell.png")
+        dots = Image.new("RGB", (40, 40))
+        dots.putpixel((20, 10 + number), (255, 0, 0))
+        dots.save(more / f"{number}dots.png")
+    rows = pl.read_csv(io.StringIO(pretraining_rows(data, more, listener)))
+    added = rows.filter(pl.col("image").str.starts_with(str(more)))["image"].to_list()
+    assert added == [str(more / f"{number}cell.png") for number in range(3)]
+
+
+def test_an_earlier_run_that_learned_from_test_images_is_told(cells, finished, listener, tmp_path):
+    experiment, _ = compose("default", None, TINY)
+    data = ready(cells, experiment, task_of(experiment), listener)
+    starts = [Start("a", "probe", (finished,)), Start("a-all", "all", (finished,))]
+    assert known_tests(data, starts) == []  # divided as these are
+    frame, seen = data.table.frame, data.seen
+    samples = pl.DataFrame({"split": frame["split"].replace("test", "train"), "content": seen["content"]})
+    samples.write_csv(tmp_path / "samples.csv")
+    (told,) = known_tests(data, [Start("b", "probe", (tmp_path,))])
+    assert told.startswith(f"warning: {tmp_path} learned from 12 of the 12 test images, which flatters it; use --pre")
+
+
+def test_what_must_be_said_of_earlier_runs_is_kept_for_the_page(cells, finished, listener, tmp_path, monkeypatch):
+    monkeypatch.setattr("corpuscle.engine.budget.known_tests", lambda data, starts: [f"warning: {starts[0].runs[0]}"])
+    monkeypatch.setattr("corpuscle.engine.budget.train_each", lambda *_: iter(()))
+    wanted = asked(cells, tmp_path / "b", starts=str(finished))
+    found = train_cells(wanted, Call({}, progress=listener))
+    assert found.facts["warnings"] == [f"warning: {finished}"] and f"warning: {finished}" in listener.lines
+    assert json.loads((tmp_path / "b" / "budget.json").read_text())["warnings"] == found.facts["warnings"]
+
+
+def test_a_run_with_nothing_to_learn_is_no_start(tmp_path, monkeypatch):
+    card = SimpleNamespace(net=NetPlan(model="covariances"))
+    monkeypatch.setattr("corpuscle.engine.budget_plan.read_card", lambda run: card)
+    with pytest.raises(
+        CorpuscleError, match=r"expected a run whose encoder has learned, .* is of covariances; name cov"
+    ):
+        encoder_settings(tmp_path)
 
 
 def test_no_cell_that_could_be_trained_is_an_error(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,9 +16,11 @@ from PIL import Image
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.core.legend import IGNORED, Legend
 from corpuscle.core.settings import resolve
+from corpuscle.data.annotations.convert import convert
 from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.table import COLUMNS, Table
-from corpuscle.engine.cut import cut_table
+from corpuscle.engine.cut import cut_table, objects_in
 from corpuscle.engine.cutouts import DIAMETER_UM, PIXEL_UM, CutoutPlan, make_bank
 from corpuscle.synth.bank import read_bank, write_bank
 from corpuscle.synth.cells import draw_cell
@@ -142,6 +146,60 @@ def test_red_cells_come_from_boxes_where_they_lie_alone(tmp_path):
     assert len(parts) == 10 and all(len(part) == 1 for part in parts.values())
 
 
+@pytest.mark.parametrize("to", ["coco", "yolo", "labelme", "cvat", "qupath"])
+def test_boxes_of_every_format_give_the_same_cut_outs(to, tmp_path):
+    folder = write_voc(tmp_path / "voc", images=4)
+    convert(folder, to, tmp_path / to, "copy", SourcePlan())
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / to)
+    first, second = (cut(path) for path in (folder, Path(packed)))
+    assert len(first) == 8 and [one.kind for one in first] == ["healthy RBC"] * 8
+    for one, other in zip(first, second, strict=True):
+        assert one.cut.box == other.cut.box and (one.cut.inside_HW == other.cut.inside_HW).all()
+
+
+def cut(path):
+    """The pieces of a data set of red cells, in the order of their images."""
+    table = scan(path)
+    pieces, _ = cut_table(table, objects_in(path, table, SourcePlan()), "x", {"RBC": "healthy RBC"}, ReadPlan())
+    return sorted(pieces, key=lambda one: (Path(one.source).name, one.cut.box))
+
+
+def test_what_is_outlined_is_cut_along_its_outline_all_pieces_of_an_object_together(tmp_path):
+    Image.new("RGB", (60, 40), (235, 225, 225)).save(tmp_path / "a.png")
+    rings = [[5, 5, 20, 5, 20, 20, 5, 20], [22, 5, 30, 5, 30, 20, 22, 20]]
+    drawn = [
+        {"image_id": 1, "category_id": 1, "segmentation": rings},
+        {"image_id": 1, "category_id": 1, "segmentation": [[40, 0, 50, 0, 50, 20]]},
+        {"image_id": 1, "category_id": 1, "segmentation": rings[:1], "iscrowd": 1},
+    ]
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "name": "RBC"}]}
+    (tmp_path / "a.json").write_text(json.dumps(content | {"annotations": drawn}))
+    (piece,) = cut(tmp_path)
+    assert piece.cut.area == 15 * 15 + 8 * 15 and piece.by_mask and piece.where == "a.json annotation 1"
+    table = scan(tmp_path)
+    _, faults = cut_table(table, objects_in(tmp_path, table, SourcePlan()), "x", {"RBC": "healthy RBC"}, ReadPlan())
+    assert [(fault.where, fault.what) for fault in faults] == [
+        ("a.json annotation 2", "healthy RBC reaches the border of its image")
+    ]
+
+
+def test_objects_without_a_class_are_of_the_kind_that_is_named(tmp_path):
+    convert(write_voc(tmp_path / "voc", images=2), "qupath", tmp_path / "set", "copy", SourcePlan())
+    for file in (tmp_path / "set").glob("*.geojson"):
+        file.write_text(file.read_text().replace('"name": "RBC"', '"name": ""'))
+    plan = SourcePlan(kind="monocyte")
+    objects = objects_in(tmp_path / "set", scan(tmp_path / "set", plan), plan)
+    assert {shape.label for many in objects.values() for one in many for shape in one} == {"monocyte"}
+
+
+def test_points_have_no_extent_to_cut_out(tmp_path):
+    folder = write_voc(tmp_path / "voc", images=2)
+    convert(folder, "points", tmp_path / "points", "copy", SourcePlan())
+    told = r"points holds a CSV of points, cut-outs need .* or boxes or outlines \(Pascal VOC, COCO, YOLO, LabelMe"
+    with pytest.raises(CorpuscleError, match=told):
+        make_bank([tmp_path / "points"], tmp_path / "bank", plan_of())
+
+
 def test_a_bank_that_is_joined_keeps_its_parts_and_its_size(made, tmp_path):
     more = draw(tmp_path / "more", kinds=("monocyte",), masks=True)
     result = make_bank([made[0], more], tmp_path / "bank", plan_of(bank_pixel_um=2 * PIXEL_UM))
@@ -258,7 +316,7 @@ def test_the_inside_of_a_mask_is_what_its_legend_says_else_what_is_not_black(tmp
     if legend:
         meaning = Legend(("background", "a"), legend, ((0, 0, 0), (9, 9, 9)))
         table = Table(frame.with_columns(mask=pl.lit("x.png")), tmp_path, meaning.classes, "a CSV", legend=meaning)
-    (piece,), faults = cut_table(table, "x", {"monocyte": "monocyte"}, ReadPlan())
+    (piece,), faults = cut_table(table, {}, "x", {"monocyte": "monocyte"}, ReadPlan())
     assert not faults and piece.cut.area == 18 * (12 if legend else 15)
 
 

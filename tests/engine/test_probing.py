@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -116,10 +117,24 @@ def test_a_weight_counts_like_as_many_copies(how, monkeypatch):
 
 
 def test_no_group_is_divided_and_each_fold_learns_from_every_class():
-    folds = probing._folds(drawn(), 0)
+    examples = drawn()
+    folds = probing._folds(examples, 0)
     assert len(folds) == 5
-    for learn, left_out in folds:
-        assert not set(learn.group_N) & set(left_out.group_N) and set(learn.class_N) == set(range(K))
+    for learn_M, left_M in folds:
+        assert not set(examples.group_N[learn_M]) & set(examples.group_N[left_M])
+        assert set(examples.class_N[learn_M]) == set(range(K))
+
+
+def test_features_are_copied_for_one_fold_at_a_time(how, monkeypatch):
+    monkeypatch.setattr(probing, "GRID_C", GRID_C[:2])
+    rng = np.random.default_rng(0)
+    features_NC = rng.normal(size=(600, 200)).astype(np.float32)
+    examples = Examples(features_NC, np.arange(600) % 2, np.arange(600), np.ones(600))
+    tracemalloc.start()
+    probing.choose_strength(examples, 0, how)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * features_NC.nbytes
 
 
 def test_with_one_group_a_class_the_strength_is_fixed(how):
@@ -200,6 +215,20 @@ def test_its_report_tells_that_there_were_no_epochs(probe, tmp_path):
     page = write_report(probe(tmp_path / "run")).read_text()
     assert "was left as it was, and a head fitted to it on 35 images" in page
     assert "there are no epochs, and no curves" in page and "Learning rate" not in page
+
+
+def test_an_encoder_with_nothing_to_learn_needs_no_weights(fit, tmp_path):
+    run = fit(tmp_path / "run", stages=PROBE, net__model="covariances", score__views=8)
+    (row,) = log(run)
+    assert float(row["train_accuracy"]) > 0.6
+    told = pl.read_csv(run / "predictions.csv").filter(pl.col("split") == "test")
+    predictor = Predictor.of(run, "cpu")
+    seen = []
+    predictor.net.encoder.register_forward_hook(lambda *_: seen.append(1))
+    again = predictor.predict([fit.cells / image for image in told["image"]]).table
+    assert again["prediction"].to_list() == told["prediction"].to_list() and len(seen) == 1  # views would be alike
+    page = write_report(run).read_text()
+    assert "A head was fitted to the covariances of colours and edges on 35 images of" in page
 
 
 @pytest.mark.parametrize("head", ["linear", "neighbours"])

@@ -79,3 +79,15 @@ def test_two_processes_fit_a_probe_as_one_does(launch, command, cells, finished,
     assert float(one.pop("train_loss")) == pytest.approx(float(two.pop("train_loss")), rel=1e-5)
     assert float(one.pop("val_loss")) == pytest.approx(float(two.pop("val_loss")), rel=1e-5)
     assert one == two
+
+
+def test_two_processes_find_the_words_of_one(launch, command, cells, digest, tmp_path):
+    of_words = {"task": "cluster", "net.model": "codebook", "net.head": "none", "net.pool": "none", "net.words": 8}
+    of_words |= {"stages": '[{"train": "words"}]', "data.labels": "none"}
+    more = [word for key, value in of_words.items() for word in ("--set", f"{key}={value}")]
+    for name, start in (("one", []), ("two", TWO)):
+        code, _, error = ended(launch(start + command(cells, tmp_path / name, *more)))
+        assert code == 0, error
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    one, two = (log(tmp_path / name)[0] for name in ("one", "two"))
+    assert float(one["train_distortion"]) == pytest.approx(float(two["train_distortion"]), rel=1e-6)

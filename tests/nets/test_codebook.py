@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.nets.codebook import RINGS, SIDES, Codebook, Words, ring_of
+from corpuscle.nets.codebook import RINGS, SIDES, Codebook, Words
+from corpuscle.nets.rings import ring_of, shrunk
 from corpuscle.nets.zoo import NetPlan, build, check_plan
 
 RING_COUNT = len(RINGS) + 1
 
 
-def filled(count=6, size=48, pool="avg"):
+def filled(count=6, pool="avg"):
     generator = torch.Generator().manual_seed(0)
-    book = Codebook(count, size, pool)
+    book = Codebook(count, pool)
     for words in book.words:
         for tensor in words.state_dict().values():
             tensor.copy_(torch.randn(tensor.shape, generator=generator))
@@ -46,10 +47,10 @@ def test_the_squares_of_the_features_are_shares_of_each_ring():
 def test_colours_are_counted_where_they_lie():
     words = Words(1, 2)
     words.word_KD.copy_(torch.tensor([[0.0, 0, 0], [1, 1, 1]]))
-    book = Codebook(2, 48)
+    book = Codebook(2)
     book.words[0] = words
     image_1CHW = torch.zeros(1, 3, 48, 48)
-    image_1CHW[:, :, ring_of(48, 48) == 0] = 1.0  # bright in the middle, dark around it
+    image_1CHW[:, :, ring_of(48, 48, RINGS) == 0] = 1.0  # bright in the middle, dark around it
     assert book(image_1CHW)[0, : 2 * RING_COUNT].tolist() == [0, 1, 1, 0, 1, 0]
 
 
@@ -61,10 +62,15 @@ def test_turning_an_image_changes_nothing_that_a_pixel_says():
 
 
 def test_larger_images_are_shrunk_to_the_same_squares():
-    small, large = filled(size=48), filled(size=96)
-    assert (small.shrink, large.shrink) == (1, 2)
+    book = filled()
     doubled = images().repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    torch.testing.assert_close(large(doubled), small(images()))
+    torch.testing.assert_close(book(doubled), book(images()))
+
+
+def test_an_image_that_keeps_its_size_is_shrunk_by_its_shorter_side():
+    wide = torch.rand(1, 3, 360, 700)
+    assert shrunk(wide).shape == (1, 3, 45, 87)
+    assert filled()(wide).isfinite().all()
 
 
 def test_without_a_pool_it_tells_how_far_squares_lie_from_their_words():
@@ -93,6 +99,12 @@ def test_without_a_pool_it_tells_how_far_squares_lie_from_their_words():
 def test_what_does_not_fit_a_codebook_is_refused(plan, told):
     with pytest.raises(CorpuscleError, match=told):
         check_plan(NetPlan(**plan))
+
+
+def test_images_that_are_smaller_than_its_squares_are_refused():
+    with pytest.raises(CorpuscleError, match=r"expects images of at least 5 pixels, got 4; pass --size 96, say"):
+        build(NetPlan(model="codebook", words=2), 3, 4)
+    assert build(NetPlan(model="codebook", words=2), 3, 5)(torch.rand(1, 3, 5, 5)).isfinite().all()
 
 
 def test_features_that_are_alike_share_one_scale():

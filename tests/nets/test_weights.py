@@ -145,6 +145,37 @@ def test_weights_of_another_model_are_refused_with_shapes_and_the_flag_that_help
     )
 
 
+def saved(folder, model, size=32, **args):
+    """A run of an encoder with random weights."""
+    pool, head = ("none", "none") if model == "codebook" else ("avg", "linear")
+    net = small(model, size, pool=pool, head=head, **args)
+    card = Card(task="", classes=("a",), net=net.plan, num_outputs=2, size=size, mean=(0,) * 3, std=(1,) * 3)
+    save(folder, net, card)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("of_run", "of_net", "told"),
+    [
+        ({"model": "codebook", "words": 4}, {}, "they are of codebook: pass --model codebook --set net.words=4"),
+        ({"model": "codebook", "words": 4}, {"model": "codebook"}, "they are of codebook: pass --set net.words=4"),
+        ({"model": VIT}, {"norm": "group"}, f"they are of {VIT}: pass --model {VIT} --set net.norm=batch"),
+    ],
+)
+def test_weights_of_a_run_of_another_net_are_refused_with_the_flags_that_its_card_tells(tmp_path, of_run, of_net, told):
+    run = saved(tmp_path, **of_run)
+    with pytest.raises(CorpuscleError) as error:
+        load_weights(small(**of_net), run)
+    assert str(error.value).endswith(f"; {told}")
+
+
+def test_the_size_of_the_images_that_a_run_learned_from_is_told_where_it_is_another(tmp_path):
+    run = saved(tmp_path, "codebook", size=96, words=4)
+    net = small("codebook", 64, words=4)
+    told = f"weights of the run {run} (of images of 96 pixels, these have 64)"
+    assert load_weights(net, run).source == told
+
+
 def test_weights_of_batch_norm_are_refused_by_group_norm(tmp_path):
     torch.save(published(), tmp_path / "file.pth")
     with pytest.raises(CorpuscleError, match=r"bn1.running_mean not expected, got \(64,\).*pass --set net.norm=batch$"):

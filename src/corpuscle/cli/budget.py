@@ -24,8 +24,9 @@ def budget(
         str | None,
         typer.Option(
             metavar="START,…",
-            help="scratch, a run (its frozen encoder and a linear probe), RUN:all (every parameter learns), joined "
-            "(these runs' encoders beside one that learns), joined:probe.  [default: scratch and each of --pretrain]",
+            help="scratch, covariances (a linear probe on an encoder with nothing to learn), a run (a linear probe on "
+            "its frozen encoder), RUN:all (every parameter learns), joined (these runs' encoders beside one that "
+            "learns), joined:probe.  [default: scratch, covariances and each of --pretrain]",
         ),
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="N,…", help="Of weights, order and the labels drawn.")] = "0,1,2",
@@ -34,7 +35,7 @@ def budget(
     ] = "80,90,95",
     pretrain: Annotated[
         str | None,
-        typer.Option(metavar="RECIPE,…", help="Recipes that learn first, without labels: contrast, prcc."),
+        typer.Option(metavar="RECIPE,…", help="Recipes that learn first, without labels: codebook, contrast, prcc."),
     ] = None,
     unlabelled: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Further images for --pretrain.")] = None,
     at_once: Annotated[

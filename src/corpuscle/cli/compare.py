@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-SHOWN = ("accuracy", "balanced_accuracy", "mae", "rmse", "r", "r2", "kappa", "dot_f1", "ssim", "retrieval")
+SHOWN = (
+    *("accuracy", "balanced_accuracy", "mae", "rmse", "r", "r2", "kappa", "dot_f1"),
+    *("mean_dice", "mean_iou", "ssim", "retrieval", "distortion"),
+)
 
 
 def compare(

@@ -14,7 +14,18 @@ def inspect(
     path: options.Data,
     pixels: Annotated[bool, typer.Option(help="Open every image, or judge names and rows alone.")] = True,
     label_errors: Annotated[
-        bool, typer.Option("--label-errors", help="Also look for labels that may be wrong; this trains a few heads.")
+        bool, typer.Option("--label-errors", help="Also look for labels that may be wrong.")
+    ] = False,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--runs",
+            metavar="RUN",
+            help="The same by a trained run, or a folder of runs, each judging its own test part; may be repeated.",
+        ),
+    ] = None,
+    overlaps: Annotated[
+        bool, typer.Option("--overlaps", help="Also look for crops of one field that overlap.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     html: Annotated[
@@ -39,14 +50,17 @@ def inspect(
 
     Exit code 0: nothing was found; 3: something a person should look at; 2: the data cannot be used as they are.
     """
-    settings = options.chosen(locals())
+    settings = ({"guard.overlaps": "together"} if overlaps else {}) | options.chosen(locals())
     import json as writer
 
     from corpuscle import api
+    from corpuscle.core.errors import CorpuscleError
 
+    if overlaps and not pixels:
+        raise CorpuscleError("--overlaps expects images that are opened, got --no-pixels; leave out one of them")
     progress = options.progress(results=not json)
     found = api.inspect(
-        path, pixels=pixels, label_errors=label_errors, html=html, fix=fix, settings=settings, progress=progress
+        path, pixels=pixels, label_errors=runs or label_errors, html=html, fix=fix, settings=settings, progress=progress
     )
     typer.echo(writer.dumps(found.as_dict(), indent=2, ensure_ascii=False) if json else "\n".join(found.lines()))
     if not found.clean:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,3 +24,13 @@ def in_threads(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Linear algebra takes one thread: what goes on `in_threads` has the processors already, and waits for no other."""
+    import numpy as np  # noqa: F401 (what is not loaded yet is not limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield

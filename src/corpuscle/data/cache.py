@@ -8,13 +8,11 @@ and given its own when complete, so it may be killed at any moment.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import math
 import os
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,15 +33,13 @@ from corpuscle.data.readers.image import ReadPlan, size_of
 from corpuscle.data.readers.read import array_contents, content_digest, file_of, read_pixels
 from corpuscle.data.readers.stacks import is_hdf5, is_npz, size_in
 from corpuscle.data.readers.tiles import tile_of
+from corpuscle.data.room import ROWS, cache_folder, make_room
 from corpuscle.data.table import Table
 
 FORMAT = 5  # raise when the same file would give other pixels or measures than before
-ROWS, CANVASES = "rows.parquet", "canvases.raw"
-FEATURES = "features"  # the folder, beside the canvases, of what encoders made of them
-ABANDONED_S = 24 * 3600.0  # a filling that has not moved for so long was killed
-SPARE_DISK = 1.1  # room the cache must leave, as a factor on its own size
+CANVASES = "canvases.raw"
 TOGETHER = 1000  # rows that become a frame at once
-LIMIT_BYTES = 40e9  # of all caches together; the longest unused go first
+FREED_BYTES = 31 << 20  # glibc takes no more than 32 MiB
 SCHEMA = {
     "content": pl.String,
     "height": pl.Int64,
@@ -176,6 +172,7 @@ def survey(
     """
     paths = [table.path_of(image) for image in table.frame["image"]]
     if preparation is None:
+        np.empty(FREED_BYTES, np.uint8)  # once freed, blocks up to this size are kept by glibc: fresh pages take time
         looks = _look_at(paths, read, None, progress, digest=digest)
         return Survey(_frame((look.row for look in looks), SCHEMA), None, cached=False)
     if not cache:
@@ -234,14 +231,6 @@ def kept(filling: Filling, what: str, progress: Progress) -> Survey | None:
     depth = np.dtype(f"uint{rows['depth'][0]}")
     frame = rows.drop("canvas_height", "canvas_width", "depth")
     return Survey(frame, Mapped(folder / CANVASES, depth, size_N2, filling.channels), cached=True)
-
-
-def cache_folder() -> Path:
-    """Where prepared images are kept: $CORPUSCLE_CACHE, else the user's own cache folder."""
-    named = os.environ.get("CORPUSCLE_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "corpuscle"
 
 
 def as_depth(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
@@ -368,32 +357,3 @@ def digests_of(paths: Sequence[Path], progress: Progress) -> list[str]:
 def content_of(array_HWC: np.ndarray) -> str:
     """A short name for the pixels of an image, whatever file they came from."""
     return digest_of(f"{array_HWC.shape} {array_HWC.dtype}".encode(), np.ascontiguousarray(array_HWC).data)
-
-
-def make_room(folder: Path, need: int) -> None:
-    """Drop from the cache what nobody uses, and see that the disk has room for so many bytes.
-
-    Raises:
-        OSError: it has none even so.
-    """
-    with contextlib.suppress(OSError):  # another process is at the same
-        _drop_unused(folder, need)
-    if shutil.disk_usage(folder).free < need * SPARE_DISK:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _drop_unused(folder: Path, need: int) -> None:
-    """Drop what killed runs have left, and the longest unused canvases and features beyond the limit."""
-    for left in [path for at in (folder, folder / FEATURES) for path in at.glob(".*.*") if path.is_dir()]:
-        if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
-    for part in folder.glob(f"{FEATURES}/*/.*.part"):
-        if time.time() - part.stat().st_mtime > ABANDONED_S:
-            part.unlink()
-    entries = [path for path in folder.iterdir() if (path / ROWS).is_file()] + list(folder.glob(f"{FEATURES}/[!.]*"))
-    kept = sorted(entries, key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir() if file.name != ROWS) for path in kept}
-    while kept and sum(sizes[path] for path in kept) + need > LIMIT_BYTES:
-        oldest = kept.pop(0)
-        dropped = oldest.rename(oldest.with_name(f".{oldest.name}.dropped"))  # at once: half of one is none
-        shutil.rmtree(dropped, ignore_errors=True)

@@ -107,7 +107,7 @@ def _drawn_on(file: Path, image: str) -> tuple[tuple[Shape, ...], tuple[int, int
         rows = yolo.shapes_in(file, file.name, size)
         shapes, book.faults = rows.shapes, list(rows.faults)
     elif suffix == ".geojson":
-        shapes, size = qupath.shapes_in(file, book), size_of(file.parent / image)
+        shapes, size = qupath.shapes_in(file, file.name, book), size_of(file.parent / image)
     else:
         stat = file.stat() if file.is_file() else None
         if stat is None:
@@ -140,12 +140,13 @@ def _held_in(file: Path, num_bytes: int, time_ns: int) -> _Held:
     book = Book()
     if cvat.is_cvat(file):
         sheets: Sequence[Sheet] = cvat.sheets_in(file, book)
+    elif coco.is_coco(file):
+        held = coco.held_in(file)
+        sheets, book.faults = held.sheets, list(held.faults)
     else:
         content = read_json(file)
-        if not coco.is_coco(content):
-            if not labelme.is_labelme(content):
-                raise UnreadableImage(file, "is JSON of another kind, LabelMe's or COCO's was expected", MEND)
-            shapes = labelme.shapes_in(content, file.name, book)
-            return _Held({ALONE: (shapes, None)}, tuple(book.faults))
-        sheets = coco.held_in(file, file.name, book).sheets
+        if not labelme.is_labelme(content):
+            raise UnreadableImage(file, "is JSON of another kind, LabelMe's or COCO's was expected", MEND)
+        shapes = labelme.shapes_in(content, file.name, book)
+        return _Held({ALONE: (shapes, None)}, tuple(book.faults))
     return _Held({str(sheet.image): (sheet.shapes, sheet.size) for sheet in sheets}, tuple(book.faults))

@@ -84,6 +84,25 @@ def read_points_geojson(path: Path) -> pl.DataFrame:
     return points if points["score"].is_not_null().any() else points.drop("score")
 
 
+def geometries_in(geometry: Any) -> Iterator[tuple[str, Any]]:
+    """The single geometries of one, whatever they are gathered in: the type as written, and the places.
+
+    >>> list(geometries_in({"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}))
+    [('MultiPoint', [1, 2]), ('MultiPoint', [3, 4])]
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    kind = geometry["type"]
+    if kind == "GeometryCollection":
+        for one in geometry["geometries"]:
+            yield from geometries_in(one)
+    elif kind.startswith("Multi"):
+        yield from ((kind, places) for places in geometry["coordinates"])
+    else:
+        yield kind, geometry["coordinates"]
+
+
 def _features(path: Path) -> list[Any]:
     """The objects of a file, a FeatureCollection or a plain list of them."""
     try:

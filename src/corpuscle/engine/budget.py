@@ -16,7 +16,7 @@ from corpuscle.core.settings import flatten
 from corpuscle.data.splits import PARTS, in_parts
 from corpuscle.engine import run_folder
 from corpuscle.engine.budget_cells import Cell, train_each
-from corpuscle.engine.budget_data import SPLIT, drawn_labels, found_images, pretraining_rows, write_split
+from corpuscle.engine.budget_data import SPLIT, drawn_labels, found_images, known_tests, pretraining_rows, write_split
 from corpuscle.engine.budget_plan import (
     JOINED,
     BudgetPlan,
@@ -31,6 +31,7 @@ from corpuscle.engine.experiment import Experiment
 from corpuscle.engine.joining import with_joined
 from corpuscle.engine.probing import check_probe
 from corpuscle.engine.train import Call, task_of, train
+from corpuscle.engine.words import check_words
 from corpuscle.nets.card import read_card
 from corpuscle.nets.zoo import check_plan
 
@@ -113,17 +114,20 @@ def train_cells(asked: Asked, call: Call) -> Cells:
         write_split(data, out, asked.of_cells)
         starts = read_starts(asked.plan, pretrain(asked, data, call))
         keep_starts(starts, out)
-        for note in other_sizes(starts, data.experiment.prepare.size):
+        warnings = known_tests(data, starts)
+        for note in [*other_sizes(starts, data.experiment.prepare.size), *warnings]:
             say(note)
         cells = compose_cells(asked, starts, counts, data.experiment.prepare.size)
         for cell in cells:
             check_plan(cell.experiment.net)
             check_probe(cell.experiment)
+            check_words(cell.experiment)
             if cell.folder.is_dir():
                 run_folder.check(cell.folder, with_joined(cell.experiment, task_of(cell.experiment)))
         faults = dict(train_each(asked.path, cells, asked.plan.at_once, call))
         before = run_folder.read_json(out / FACTS)["seconds"] if (out / FACTS).is_file() else 0.0
-        facts = facts_of(asked, data, starts, before + time.perf_counter() - begun, call.command)
+        seconds = before + time.perf_counter() - begun
+        facts = facts_of(asked, data, starts, seconds, call.command) | {"warnings": warnings}
         write_json(out / FACTS, facts)
         return Cells(cells, faults, facts)
 
@@ -142,6 +146,7 @@ def check_asked(asked: Asked) -> Experiment:
     if said:
         raise CorpuscleError(f"expected the budgets from --budgets, got {said[0]} as a setting; leave it out")
     base, _ = asked.compose(asked.recipe, asked.of_cells)
+    check_plan(base.net)
     if base.task != "classify":
         raise CorpuscleError(
             f"corpuscle budget expects a recipe that classifies, {asked.recipe} is for task {base.task}; "
@@ -153,6 +158,8 @@ def check_asked(asked: Asked) -> Experiment:
             raise CorpuscleError(f"--pretrain expects recipes that need no labels, {recipe} does; pass contrast, say")
     if asked.plan.unlabelled and not asked.plan.pretrain:
         raise CorpuscleError("--unlabelled expects a recipe that learns from it; name one with --pretrain")
+    if asked.plan.unlabelled and not asked.plan.unlabelled.exists():
+        raise CorpuscleError(f"--unlabelled expects a folder of images, {asked.plan.unlabelled} is not there")
     known = {recipe: asked.out / PRETRAINED / recipe for recipe in asked.plan.pretrain}
     for start in read_starts(asked.plan, known):
         for run in start.runs:

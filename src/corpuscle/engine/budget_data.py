@@ -15,10 +15,11 @@ from corpuscle.core.progress import Progress
 from corpuscle.core.settings import validated
 from corpuscle.data.budget import BudgetFault, within_budget
 from corpuscle.data.cache import survey
-from corpuscle.data.sources.images import list_images
+from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.splits import PARTS, SplitPlan, counted
 from corpuscle.data.table import Table
-from corpuscle.engine.budget_plan import BudgetPlan
+from corpuscle.engine import run_folder
+from corpuscle.engine.budget_plan import BudgetPlan, Start
 from corpuscle.engine.dataset import Ready
 
 SPLIT = "split.csv"
@@ -96,10 +97,9 @@ def pretraining_rows(data: Ready, unlabelled: Path | None, progress: Progress) -
 
     Nothing trains that has the pixels of an image of the validation or the test part.
     """
-    table = found_images(data)
-    content = pl.concat([data.table.frame.select("split"), data.seen.select("content")], how="horizontal")
-    held = content.filter(pl.col("split").is_in(["val", "test"]))["content"].drop_nulls()
-    free = (data.table.frame["split"] == "unlabelled").fill_null(False) & ~content["content"].is_in(held.implode())
+    table, held = found_images(data), _content_of(data, "val", "test")
+    unlike = ~data.seen["content"].is_in(held.implode())
+    free = (data.table.frame["split"] == "unlabelled").fill_null(False) & unlike
     more = data.table.frame.filter(data.findings.sound & free).with_columns(split=pl.lit("train"))
     frame = pl.concat([table.frame, more]).sort("image")
     images = [str(table.path_of(image).absolute()) for image in frame["image"]]
@@ -114,15 +114,38 @@ def pretraining_rows(data: Ready, unlabelled: Path | None, progress: Progress) -
     return rows.select("image", *(name for name in ("group", "split") if name in rows.columns)).write_csv()
 
 
+def known_tests(data: Ready, starts: Sequence[Start]) -> list[str]:
+    """What must be said of earlier runs that learned from images of the test part."""
+    test, notes = _content_of(data, "test"), []
+    for run in dict.fromkeys(run for start in starts for run in start.runs):
+        if not (run / run_folder.SAMPLES).is_file():
+            continue
+        samples = pl.read_csv(run / run_folder.SAMPLES, infer_schema=False)
+        learned = samples.filter(pl.col("split") == "train")["content"].drop_nulls()
+        if both := int(test.is_in(learned.implode()).sum()):
+            notes.append(
+                f"warning: {run} learned from {both} of the {counted(len(test), 'test image')}, which flatters it; "
+                f"use --pretrain, or train it again with --set data.split_file=FOLDER/{SPLIT} of this table"
+            )
+    return notes
+
+
+def _content_of(data: Ready, *parts: str) -> pl.Series:
+    """Digests of the pixels of some parts."""
+    held = data.table.frame["split"].is_in(parts).fill_null(False)
+    return data.seen["content"].filter(held).drop_nulls()
+
+
 def _beside(data: Ready, unlabelled: Path, held: pl.Series, progress: Progress) -> pl.DataFrame:
-    """The images of a folder, without those that have the pixels of a held-out image, which are counted."""
-    paths = [str(path.absolute()) for path in list_images([unlabelled])]
-    frame = pl.DataFrame({"image": paths}, schema={"image": pl.String})
-    seen = survey(data.table.with_frame(frame), data.experiment.read, None, progress=progress).frame
-    known = seen["content"].is_in(held.implode()).fill_null(False)
+    """The images of a folder, not its masks or dots, without those of a held-out image's pixels, which are counted."""
+    tiles = data.experiment.data.slides.model_copy(update={"annotations": None})
+    table = scan(unlabelled, SourcePlan(labels="none", slides=tiles))
+    content = survey(table, data.experiment.read, None, progress=progress).frame["content"]
+    known = content.is_in(held.implode()).fill_null(False)
     if known.any():
         progress.say(
             f"left out of {unlabelled}: {counted(int(known.sum()), 'image')} with the pixels of the validation or the "
             "test part"
         )
-    return frame.filter(~known)
+    paths = [str(table.path_of(image).absolute()) for image in table.frame["image"]]
+    return pl.DataFrame({"image": paths}, schema={"image": pl.String}).filter(~known)

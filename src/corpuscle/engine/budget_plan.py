@@ -12,9 +12,10 @@ from pydantic import Field, field_validator
 from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.settings import Settings
 from corpuscle.nets.card import read_card
+from corpuscle.nets.zoo import FIXED, has_decoder
 
 SCRATCH, JOINED = "scratch", "joined"
-OWN = (SCRATCH, JOINED, f"{JOINED}-probe")  # names of starts that are no folders
+OWN = (SCRATCH, JOINED, f"{JOINED}-probe", *FIXED)  # names of starts that are no folders
 HOW = ("probe", "all")  # what may follow the colon of a start
 OF_STAGES = ("epochs", "learning_rate", "stages.")  # settings that a probe has no use for
 Kind = Literal["scratch", "probe", "all", "joined", "joined:probe"]
@@ -29,8 +30,8 @@ class BudgetPlan(Settings):
     starts: tuple[str, ...] = Field(
         (),
         description="where training starts: scratch, a run (its frozen encoder and a linear probe), RUN:all (every "
-        "parameter learns), joined (the runs' frozen encoders beside one that learns), joined:probe; scratch and each "
-        "of pretrain if none is named",
+        "parameter learns), joined (the runs' frozen encoders beside one that learns), joined:probe, covariances (a "
+        "linear probe on an encoder with nothing to learn); scratch, covariances and each of pretrain if none is named",
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), description="of the weights, the order and the labels drawn")
     at_once: int = Field(
@@ -114,7 +115,7 @@ class Start:
         named = " and ".join(str(run) for run in self.runs)
         return {
             "scratch": "the recipe as it is",
-            "probe": f"linear probe on the frozen encoder of {named}",
+            "probe": f"linear probe on {f'the frozen encoder of {named}' if self.runs else self.name}",
             "all": f"every parameter, from the encoder of {named}",
             "joined": f"the frozen encoders of {named} beside one that learns",
             "joined:probe": f"linear probe on the frozen encoders of {named}",
@@ -131,19 +132,19 @@ def read_starts(plan: BudgetPlan, pretrained: Mapping[str, Path]) -> list[Start]
     Raises:
         CorpuscleError: what is no starting point, with the nearest that is; a start twice; nothing to join.
     """
-    words = plan.starts or (SCRATCH, *plan.pretrain)
+    words = plan.starts or (SCRATCH, *FIXED, *plan.pretrain)
     runs: dict[str, Path] = {}
     faults = []
     for word in words:
         source, _, how = word.rpartition(":") if word.endswith(tuple(f":{how}" for how in HOW)) else (word, "", "")
-        if source == SCRATCH and not how:
+        if source in (SCRATCH, *FIXED) and not how:
             continue
         if source == JOINED and how != "all":
             continue
         folder = pretrained.get(source, Path(source))
         if source not in pretrained and not folder.is_dir():
-            known = nearest(word, [SCRATCH, JOINED, f"{JOINED}:probe", *pretrained])
-            faults.append(f"'{word}' is neither {SCRATCH}, {JOINED} nor the folder of a run. {known}")
+            known = nearest(word, [*OWN[:2], f"{JOINED}:probe", *FIXED, *pretrained])
+            faults.append(f"'{word}' is neither {SCRATCH}, {JOINED}, {FIXED[0]} nor the folder of a run. {known}")
         else:
             runs[word] = folder
     joined = tuple(dict.fromkeys([*runs.values(), *pretrained.values()]))
@@ -160,6 +161,8 @@ def read_starts(plan: BudgetPlan, pretrained: Mapping[str, Path]) -> list[Start]
 def _start(word: str, names: Mapping[str, str], runs: Mapping[str, Path], joined: tuple[Path, ...]) -> Start:
     if word == SCRATCH:
         return Start(SCRATCH, "scratch")
+    if word in FIXED:
+        return Start(word, "probe")
     if word == JOINED:
         return Start(JOINED, "joined", joined)
     if word == f"{JOINED}:probe":
@@ -187,7 +190,7 @@ def _each_start_once(words: Sequence[str], starts: Sequence[Start]) -> None:
             raise CorpuscleError(f"starts expects each once, '{seen[key]}' and '{word}' are the same; leave one out")
         seen[key] = word
     for start in starts:
-        if start.name in OWN and start.kind in ("probe", "all"):
+        if start.name in OWN and start.kind in ("probe", "all") and start.runs:
             raise CorpuscleError(
                 f"{start.runs[0]} would be called {start.name} in the table, which is a start of its own; rename the "
                 "folder"
@@ -212,6 +215,8 @@ def settings_of(start: Start, given: Mapping[str, Any], models: Mapping[Path, Ma
         shared = {key: value for key, value in given.items() if not key.startswith(OF_STAGES)}
         # plain features are shared by all seeds, varied ones are not
         shared["stages"] = [{"train": "probe", "views": 1}]
+    if start.kind == "probe" and not start.runs:
+        return shared | {"net.model": start.name}
     if start.kind in ("probe", "all"):
         return shared | dict(models[start.runs[0]]) | {"net.weights": str(start.runs[0].absolute())}
     if start.kind == "scratch":
@@ -225,12 +230,21 @@ def encoder_settings(run: Path) -> dict[str, Any]:
     """What the encoder of an earlier run is built by.
 
     Raises:
-        CorpuscleError: no finished run, or one that joins encoders.
+        CorpuscleError: no finished run, one that joins encoders, that gives maps, or that has nothing to learn.
     """
     net = read_card(run).net
+    if net.model in FIXED:
+        raise CorpuscleError(
+            f"expected a run whose encoder has learned, {run} is of {net.model}; name {net.model} itself"
+        )
     if net.joined:
         inner = ", ".join(one.run for one in net.joined)
         raise CorpuscleError(f"expected a run of one encoder, {run} joins {inner} itself; name these in its place")
+    if has_decoder(net.model):
+        raise CorpuscleError(
+            f"expected a run whose encoder gives features, {run} is of {net.model}, which gives maps; name a run of "
+            "another model, such as resnet18"
+        )
     pool = "avg" if net.pool == "none" else net.pool  # features of one that gave maps are their mean
     return {"net.model": net.model, "net.norm": net.norm, "net.pool": pool, "net.words": net.words}
 

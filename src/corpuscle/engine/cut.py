@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +15,22 @@ from corpuscle.core.legend import IGNORED, Legend
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.records import in_8_bits
 from corpuscle.core.threads import in_threads
+from corpuscle.data.annotations.areas import filled
+from corpuscle.data.annotations.formats import read_annotations
+from corpuscle.data.annotations.record import Shape
+from corpuscle.data.annotations.sound import of_kinds
 from corpuscle.data.cache import content_of
 from corpuscle.data.masks import read_mask
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage
 from corpuscle.data.readers.read import read_pixels
-from corpuscle.data.sources.voc import boxes_of
+from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.table import Table
 from corpuscle.synth.cutouts import Cut, by_mask
 from corpuscle.synth.extract import CUT_OFF, PAPER, by_box, by_threshold, stain_of
 
 REMEDY = "draw a mask for it, or leave it out"
+Objects = Mapping[str, Sequence[Sequence[Shape]]]
+"""Image to its objects, each of one piece or more."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,32 @@ class Piece:
         return 2 * math.sqrt(self.cut.area / math.pi)
 
 
-def kinds_of(table: Table) -> tuple[str, ...]:
-    """The names of the cells of a data set.
+def objects_in(path: Path, table: Table, plan: SourcePlan) -> Objects:
+    """The boxes and outlines of a data set, none where each image has a label or a mask.
 
     Raises:
         CorpuscleError: its layout tells of no single cells.
     """
-    if table.counted and "VOC" not in table.layout:
+    if not table.counted:
+        return {}
+    found = of_kinds(read_annotations(path, plan), plan) if table.points is not None else None
+    objects = {one.image: _whole(one.objects()) for one in found.images} if found else {}
+    if not any(objects.values()):
         raise CorpuscleError(
             f"{table.root} holds {table.layout}, cut-outs need cells with a class each: a folder a class, a CSV with "
-            "masks beside the images, or boxes in Pascal VOC; lay the data out like that"
+            "masks beside the images, or boxes or outlines (Pascal VOC, COCO, YOLO, LabelMe, CVAT, QuPath); lay the "
+            "data out like that"
         )
+    return objects
+
+
+def _whole(objects: Sequence[Sequence[Shape]]) -> tuple[Sequence[Shape], ...]:
+    """Those of some objects that are a single cell and have an extent."""
+    return tuple(shapes for shapes in objects if shapes[0].kind != "point" and not shapes[0].crowd)
+
+
+def kinds_of(table: Table) -> tuple[str, ...]:
+    """The names of the cells of a data set."""
     if not table.segmented:
         return table.classes
     labels = table.frame["label"].drop_nulls().unique().sort().to_list()
@@ -75,12 +96,13 @@ def kinds_of(table: Table) -> tuple[str, ...]:
 
 
 def cut_table(
-    table: Table, name: str, names: Mapping[str, str], read: ReadPlan, progress: Progress = SILENT
+    table: Table, objects: Objects, name: str, names: Mapping[str, str], read: ReadPlan, progress: Progress = SILENT
 ) -> tuple[list[Piece], list[Fault]]:
     """Cut the cells of a data set.
 
     Args:
-        table: its images, with the class of the cell in each or with boxes.
+        table: its images, with the class of the cell in each.
+        objects: what is drawn on them, where several cells are in each.
         name: of the data set, before the names of its images.
         names: kind in the data set to kind in a smear; others are left out.
         read: limits of the reader.
@@ -94,7 +116,8 @@ def cut_table(
     rows = [row for row in table.frame.select(columns).iter_rows(named=True) if not by_label or row["label"] in names]
 
     def cut(row: dict[str, str | None]) -> list[Piece | Fault]:
-        return list(_cut_image(table, row, name, names, read))
+        drawn = objects.get(str(row["image"]), ()) if table.counted else None
+        return list(_cut_image(table, row, drawn, name, names, read))
 
     results = [one for many in progress.track(in_threads(cut, rows), f"cutting out {name}", len(rows)) for one in many]
     pieces = [one for one in results if isinstance(one, Piece)]
@@ -102,12 +125,19 @@ def cut_table(
 
 
 def _cut_image(
-    table: Table, row: Mapping[str, str | None], name: str, names: Mapping[str, str], read: ReadPlan
+    table: Table,
+    row: Mapping[str, str | None],
+    drawn: Sequence[Sequence[Shape]] | None,
+    name: str,
+    names: Mapping[str, str],
+    read: ReadPlan,
 ) -> Iterator[Piece | Fault]:
     image = str(row["image"])
     try:
         pixels = read_pixels(table.path_of(image), read)
-        found = list(_found(table, row, in_8_bits(pixels.array_HWC), names, read))
+        image_HWC = in_8_bits(pixels.array_HWC)
+        ways = _found(table, row, image_HWC, names, read) if drawn is None else _drawn(drawn, image_HWC, names)
+        found = list(ways)
     except UnreadableImage as error:
         yield Fault(str(error.path), error.what, error.remedy)
         return
@@ -134,9 +164,6 @@ def _found(
     table: Table, row: Mapping[str, str | None], image_HWC: np.ndarray, names: Mapping[str, str], read: ReadPlan
 ) -> Iterator[_Found]:
     image, label = str(row["image"]), row["label"]
-    if table.counted:
-        yield from _in_boxes(table, image, str(row["source"]), image_HWC, names)
-        return
     mask = _mask_of(table, row)
     if label is not None and mask is None:
         yield _Found(names[label], image, by_threshold(image_HWC), False)
@@ -179,17 +206,33 @@ def _by_mask(image_HWC: np.ndarray, inside_HW: np.ndarray) -> Cut | str:
     return by_mask(image_HWC, inside_HW) or "has an empty mask"
 
 
-def _in_boxes(
-    table: Table, image: str, sheet: str, image_HWC: np.ndarray, names: Mapping[str, str]
-) -> Iterator[_Found]:
+def _drawn(objects: Sequence[Sequence[Shape]], image_HWC: np.ndarray, names: Mapping[str, str]) -> Iterator[_Found]:
+    """Each object by its outline, or by its stain where it has but a box."""
     stain_HW = stain_of(image_HWC)
     height, width = stain_HW.shape
-    for box in boxes_of(table.root, sheet, image):
-        left, top = max(round(box.left), 0), max(round(box.top), 0)
-        right, bottom = min(round(box.right), width - 1), min(round(box.bottom), height - 1)
-        if box.kind in names and left < right and top < bottom:
-            cut = by_box(image_HWC, stain_HW, (left, top, right, bottom))
-            yield _Found(names[box.kind], box.where, cut, False)
+    for shapes in objects:
+        first = shapes[0]
+        if first.label not in names:
+            continue
+        if first.kind == "polygon":
+            inside_HW = np.zeros((height, width), bool)
+            for shape in shapes:
+                at, of_piece_HW = filled([shape.xy, *shape.holes], (height, width))
+                inside_HW[at] |= of_piece_HW
+            yield _Found(names[first.label], first.where, _by_mask(image_HWC, inside_HW), True)
+        else:
+            yield from _in_boxes(shapes, image_HWC, stain_HW, names)
+
+
+def _in_boxes(
+    boxes: Sequence[Shape], image_HWC: np.ndarray, stain_HW: np.ndarray, names: Mapping[str, str]
+) -> Iterator[_Found]:
+    height, width = stain_HW.shape
+    for box in boxes:
+        (left, top), (right, bottom) = (map(round, corner) for corner in box.xy)
+        pixels = max(left, 0), max(top, 0), min(right, width) - 1, min(bottom, height) - 1
+        if pixels[0] < pixels[2] and pixels[1] < pixels[3]:
+            yield _Found(names[box.label], box.where, by_box(image_HWC, stain_HW, pixels), False)
 
 
 def _largest(inside_HW: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.sources import SourcePlan, scan
 from corpuscle.data.splits import PARTS, SplitPlan, split_table
 from corpuscle.data.table import COLUMNS, Table
-from corpuscle.engine.cut import Piece, cut_table, kinds_of
+from corpuscle.engine.cut import Piece, cut_table, kinds_of, objects_in
 from corpuscle.synth.bank import Bank, is_bank, read_bank, write_bank
 from corpuscle.synth.contact import write_sheet
 from corpuscle.synth.cutouts import SMALLEST_PX, Cutout, scaled, tight
@@ -136,7 +136,7 @@ def make_bank(paths: Sequence[Path], out: Path, plan: CutoutPlan, progress: Prog
     """Make a bank of the cells of some data sets, and of the cut-outs of banks, which keep their parts.
 
     Args:
-        paths: data sets (crops with a class each, with masks or without, or boxes in Pascal VOC) and banks.
+        paths: data sets (crops with a class each, with masks or without, or drawn boxes or outlines) and banks.
         out: the new folder.
         plan: kinds, magnification and division.
         progress: shows how far it is.
@@ -149,6 +149,7 @@ def make_bank(paths: Sequence[Path], out: Path, plan: CutoutPlan, progress: Prog
     check_place(out)
     banks = [_rescaled(read_bank(path), plan) for path in paths if is_bank(path)]
     tables = {path: scan(path, plan.data, min_classes=1) for path in paths if not is_bank(path)}
+    objects = {path: objects_in(path, table, plan.data) for path, table in tables.items()}
     names = {path: _names(path, table, plan) for path, table in tables.items()}
     ready = [cutout for made, _ in banks for cutout in made]
     faults = [fault for _, unfit in banks for fault in unfit]
@@ -156,7 +157,7 @@ def make_bank(paths: Sequence[Path], out: Path, plan: CutoutPlan, progress: Prog
     fresh: list[Cutout] = []
     content: dict[str, str] = {}
     for path, table in tables.items():
-        pieces, wrong = cut_table(table, path.resolve().name, names[path], plan.read, progress)
+        pieces, wrong = cut_table(table, objects[path], path.resolve().name, names[path], plan.read, progress)
         sound, odd = _without_odd(pieces)
         faults += [*wrong, *odd]
         if not sound:

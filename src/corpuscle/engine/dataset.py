@@ -144,7 +144,8 @@ def ready(path: Path, experiment: Experiment, task: Task, progress: Progress) ->
     seen, masks = looked.frame, None
     if task.learns_masks:
         table, seen, masks = with_masks(table, seen, experiment, progress)
-    findings = diagnose(table, seen, experiment.guard, experiment.seed, progress, experiment.cache.keep)
+    of = experiment
+    findings = diagnose(table, seen, of.guard, of.seed, progress, of.cache.keep, of.read)
     check_faults(table, findings, experiment.guard)
     experiment, crop_why = with_view(table, seen, experiment)
     for line in told(table, findings):
@@ -241,7 +242,7 @@ def divide(table: Table, experiment: Experiment, findings: Audit, seen: pl.DataF
     """
     sound = table.with_frame(table.frame.filter(findings.sound))
     parted = split_table(sound, experiment.split, experiment.seed, together=findings.together)
-    leaks = find_leaks(parted, contents(table, seen), findings.near)
+    leaks = find_leaks(parted, contents(table, seen), findings.near, findings.overlaps)
     if leaks and not experiment.guard.allow_leaks:
         raise CorpuscleError(leak_message(leaks))
     parted = within_budget(parted, experiment.split, experiment.seed, together=findings.copies)

@@ -23,8 +23,9 @@ from corpuscle.core.files import digest_of, whole_file, write_text
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.stopped import Stopped
 from corpuscle.core.threads import in_threads
-from corpuscle.data.cache import FEATURES, cache_folder, content_of, make_room
+from corpuscle.data.cache import content_of
 from corpuscle.data.loader import Images, Loader, Order
+from corpuscle.data.room import FEATURES, cache_folder, make_room
 from corpuscle.data.transforms import NO_AUGMENT
 from corpuscle.nets.tensors import digest_of_tensors
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from corpuscle.core.errors import CorpuscleError
@@ -20,7 +20,7 @@ def look_at(
     experiment: Experiment,
     progress: Progress,
     pixels: bool = True,
-    labels: bool = False,
+    judges: Sequence[Path] | None = None,
     strict: bool = False,
     check: Callable[[Table], None] | None = None,
 ) -> Inspection:
@@ -31,18 +31,19 @@ def look_at(
         experiment: its choices of the data.
         progress: says what was understood first, then how far it is.
         pixels: open every image; without, only names and rows are judged.
-        labels: also look for labels that may be wrong.
+        judges: also look for labels that may be wrong, by these finished runs or, where none is named, by models of
+            its own; None to look for none.
         strict: refuse labels that differ by case or spaces alone.
         check: raises where the rows cannot be what is wanted of them, before an image is opened.
 
     Raises:
         CorpuscleError: bad data, or labels that cannot be judged.
     """
-    if labels and not pixels:
+    if judges is not None and not pixels:
         raise CorpuscleError("--label-errors expects images that are opened, got --no-pixels; leave out one of them")
 
     def refuse(table: Table) -> None:
-        if labels:
+        if judges is not None:
             from corpuscle.engine.label_errors import check_classes
 
             check_classes(table)
@@ -51,13 +52,18 @@ def look_at(
 
     of = experiment
     found = inspect(path, Choices(of.data, of.read, of.split, of.guard, of.seed, strict), pixels, progress, refuse)
-    if not labels:
+    if judges is None:
         return found
     from corpuscle.engine.label_errors import label_errors
+    from corpuscle.engine.label_errors_runs import label_errors_of_runs
 
     assert found.audit is not None
     used = found.table.with_frame(found.table.frame.filter(found.audit.sound))
-    suspects = label_errors(used, of.read, found.audit.together, of.seed, progress)
+    same = (*found.audit.copies, *found.audit.near)
+    if judges:
+        suspects = label_errors_of_runs(judges, used, same, progress)
+    else:
+        suspects = label_errors(used, of.read, same, found.audit.overlaps, of.seed, progress)
     return found.with_findings(suspects.findings)
 
 
@@ -74,6 +80,6 @@ def divided(path: Path, experiment: Experiment, anew: bool, progress: Progress) 
     sound = found.table.with_frame(found.table.frame.filter(found.audit.sound))
     whole = divide_anew(sound) if anew else sound
     table = split_table(whole, experiment.split, experiment.seed, together=found.audit.together)
-    if leaks := find_leaks(table, contents(found.table, found.seen), found.audit.near):
+    if leaks := find_leaks(table, contents(found.table, found.seen), found.audit.near, found.audit.overlaps):
         raise CorpuscleError(leak_message(leaks))
     return table

@@ -1,60 +1,82 @@
-"""Labels that may be wrong by what the finished runs of a cross-validation say of their own test parts."""
+"""Labels that may be wrong by what trained runs say of their own test parts, as the folds of a cross-validation do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from corpuscle.core.errors import CorpuscleError
-from corpuscle.engine.label_errors import LabelErrors, suspects_of
-from corpuscle.metrics.confident import confident_learning
+from corpuscle.core.progress import SILENT, Progress
+from corpuscle.data.table import Table
+from corpuscle.engine.label_errors import LabelErrors, check_classes, weighed
+from corpuscle.engine.run_folder import PREDICTIONS, SAMPLES
 
 PROBABILITY = "p_"  # how the columns of probabilities begin
-FOLDS = "train a run a fold: corpuscle train DATA --set split.folds=5 --set split.fold=1, 2, …"
+FOLDS = "train a run a fold: corpuscle train DATA --set split.folds=5 --set split.fold=1 --out runs/fold1, and so on"
 
 
-def label_errors_of_runs(runs: Sequence[Path]) -> LabelErrors:
-    """Look for labels that may be wrong among the images that were the test part of a run.
+def label_errors_of_runs(
+    runs: Sequence[Path],
+    table: Table,
+    copies: Iterable[Collection[str]] = (),
+    progress: Progress = SILENT,
+) -> LabelErrors:
+    """Look for labels that may be wrong among the images that were in the test part of a run.
+
+    A run judges the images that it neither learned from nor was chosen by; what several have tested, by their mean.
 
     Args:
-        runs: folders of finished runs that classify, each a fold of one cross-validation.
+        runs: folders of finished runs that classify.
+        table: the images with their labels of now, under the names that the runs know them by.
+        copies: sets of images that show nearly the same: labels of theirs that differ cannot all be right.
+        progress: says how well the classes are told apart.
 
     Raises:
-        CorpuscleError: runs without predictions of classes, of other classes, or with the same image to test.
+        CorpuscleError: images without classes, runs that tested none of them, or runs of other classes.
     """
-    frame = pl.concat([_tested(Path(run)) for run in runs], how="diagonal_relaxed")
-    columns = [name for name in frame.columns if name.startswith(PROBABILITY)]
-    if frame.select(columns).null_count().sum_horizontal().item():
-        raise CorpuscleError(f"runs of one cross-validation have the same classes, these have not; {FOLDS}")
-    twice = frame["image"].filter(frame["image"].is_duplicated())
-    if len(twice):
+    check_classes(table)
+    tested = {run: _tested(run) for run in dict.fromkeys(Path(run).resolve() for run in runs)}
+    labels = table.frame["label"].drop_nulls().unique().sort().to_list()
+    classes = [name.removeprefix(PROBABILITY) for name in next(iter(tested.values())).columns[1:]]
+    for run, frame in tested.items():
+        told = [name.removeprefix(PROBABILITY) for name in frame.columns[1:]]
+        if set(told) != set(classes) or not set(labels) <= set(told):
+            raise CorpuscleError(
+                f"runs are expected to tell the labels of these images ({', '.join(labels)}), {run.name} tells "
+                f"{', '.join(told)}; name runs that were trained on them"
+            )
+    together = pl.concat(tested.values(), how="diagonal").group_by("image").mean()
+    known = table.frame.filter(table.known)
+    judged = known.join(together, on="image", how="inner", maintain_order="left")
+    if judged.is_empty():
+        first = together["image"].sort()[0]
         raise CorpuscleError(
-            f"an image is expected in the test part of one run, {twice.n_unique()} are in several (first: {twice[0]}); "
-            f"name runs of different folds; {FOLDS}"
+            f"the runs have tested none of the images (theirs: {first}, here: {known['image'][0]}); "
+            "inspect the data that they were trained on, by the same path"
         )
-    classes = [name.removeprefix(PROBABILITY) for name in columns]
-    label_N = np.array([classes.index(name) for name in frame["label"]])
-    probs_NK = frame.select(columns).to_numpy()
-    found = confident_learning(probs_NK / probs_NK.sum(axis=1, keepdims=True), label_N)
-    accuracy = float((probs_NK.argmax(axis=1) == label_N).mean())
-    return LabelErrors(suspects_of(frame, classes, found), accuracy, len(frame))
+    left = len(known) - len(judged)
+    notes = [f"{left} of {len(known)} images are in no run's test part and are not judged"] if left else []
+    probs_NK = judged.select(PROBABILITY + name for name in classes).to_numpy()
+    return weighed(judged, classes, probs_NK / probs_NK.sum(axis=1, keepdims=True), copies, notes, progress)
 
 
 def _tested(run: Path) -> pl.DataFrame:
-    """Image, label and probabilities of a run's test part."""
-    path = run / "predictions.csv"
-    if not path.is_file():
-        raise CorpuscleError(f"{run} has no predictions.csv; name the folder of a finished run")
-    frame = pl.read_csv(path, infer_schema_length=None, schema_overrides={"image": pl.String, "label": pl.String})
+    """Image and probabilities of a run's test part."""
+    for name in (SAMPLES, PREDICTIONS):
+        if not (run / name).is_file():
+            raise CorpuscleError(f"a finished run is expected, {run} has no {name}; name the folder of a training")
+    frame = pl.read_csv(run / PREDICTIONS, infer_schema_length=None, schema_overrides={"image": pl.String})
     columns = [name for name in frame.columns if name.startswith(PROBABILITY)]
-    if not columns or "split" not in frame.columns:
+    if not columns:
+        raise CorpuscleError(f"probabilities of classes are expected, {run / PREDICTIONS} has none; name other runs")
+    samples = pl.read_csv(run / SAMPLES, infer_schema=False)
+    unseen = samples.filter(pl.col("split") == "test")["image"]
+    tested = frame.filter(pl.col("image").is_in(unseen.implode()))
+    if tested.is_empty():
         raise CorpuscleError(
-            f"{path} should hold the probabilities of classes, it does not; name a run that classifies"
+            f"runs judge the images of their test part alone, {run} has none: it has learned from all or was chosen by "
+            f"them; {FOLDS}"
         )
-    tested = frame.filter(pl.col("split") == "test").drop_nulls("label")
-    if not len(tested):
-        raise CorpuscleError(f"{path} should hold a test part, it has none; {FOLDS}")
-    return tested.select("image", "label", *(pl.col(name).cast(pl.Float64) for name in columns))
+    return tested.select("image", *(pl.col(name).cast(pl.Float64) for name in columns))

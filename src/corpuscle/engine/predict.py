@@ -238,10 +238,10 @@ class Predictor:
         )
         dataset: Images | Features = images
         see = self.net.encoder if self.task.views > 1 else self.net
-        beside = None
-        if self.passing is not None and self.card.views == 1 and len(places):
+        beside, views = None, 1 if self.net.turned_alike else self.card.views
+        if self.passing is not None and views == 1 and len(places):
             dataset, see = joined_features(self.net, images, places, self.passing.exact), self.net.head
-        elif self.beside is not None and self.card.views == 1 and len(places):
+        elif self.beside is not None and views == 1 and len(places):
             beside = beside_of(self.net, images, places, self.beside)
         pin = self.machine.device.type == "cuda"
         loader = Loader(dataset, Order(places, AT_ONCE), self.machine.workers, pin, beside)
@@ -250,11 +250,8 @@ class Predictor:
         with torch.inference_mode():
             for batch in progress.track(loader.epoch(0), "predicting", len(places), per_item=AT_ONCE):
                 batch = batch.to(self.machine.device)
-                views = [
-                    self.task.decode(see(view, *batch.beside), view)
-                    for view in dihedral(batch.image_NCHW, self.card.views)
-                ]
-                said.append(np.mean(views, axis=0))
+                each = [self.task.decode(see(view, *batch.beside), view) for view in dihedral(batch.image_NCHW, views)]
+                said.append(np.mean(each, axis=0))
         return np.concatenate(said) if said else np.zeros((0, self.width))
 
     def _told(self, paths: Sequence[Path], said_NK: np.ndarray, seen: pl.DataFrame) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from corpuscle.engine.fit import judged, validate
 from corpuscle.engine.joining import joined_features
 from corpuscle.engine.log import Epoch, epoch_row, say_row
 from corpuscle.nets.head import Neighbours
-from corpuscle.nets.zoo import NO_ENCODER
+from corpuscle.nets.zoo import FIXED, NO_ENCODER
 
 if TYPE_CHECKING:
     from corpuscle.data.loader import Images
@@ -74,10 +74,12 @@ def check_probe(experiment: Experiment) -> None:
         )
     if given := [stage.epochs for stage in experiment.stages if stage.train == "probe" and stage.epochs]:
         raise CorpuscleError(f"a probe is fitted in one go and expects no epochs, got {given[0]}; leave --epochs at 0")
-    if net.weights == "none" and net.model != NO_ENCODER and "all" not in trains[: trains.index("probe")]:
+    learned = net.weights != "none" or net.model in (NO_ENCODER, *FIXED)
+    if not learned and "all" not in trains[: trains.index("probe")]:
         raise CorpuscleError(
             "a probe expects an encoder that has learned something, got net.weights=none, which is random; pass "
-            "--weights RUN (an earlier run, say of --recipe contrast), --weights imagenet, or a file"
+            f"--model {FIXED[0]}, which has nothing to learn, or --weights RUN (an earlier run, say of --recipe "
+            "codebook), --weights imagenet, or a file"
         )
 
 
@@ -318,10 +320,11 @@ def choose_strength(examples: Examples, seed: int, how: Passing) -> tuple[float,
     losses: list[float] = []
     for c in how.progress.track(GRID_C, "strength of the penalty", len(GRID_C)):
         loss = 0.0
-        for model, (learn, left_out) in zip(models, folds, strict=True):
+        for model, (learn_M, left_M) in zip(models, folds, strict=True):
             if signal := how.stopping():
                 raise Stopped(signal)
-            loss += _log_loss(_fitted(model.set_params(C=c), learn), left_out) / len(folds)
+            fitted = _fitted(model.set_params(C=c), examples.at(learn_M))
+            loss += _log_loss(fitted, examples.at(left_M)) / len(folds)
         losses.append(loss)
         if len(losses) - 1 - int(np.argmin(losses)) >= WORSE:
             break
@@ -329,8 +332,8 @@ def choose_strength(examples: Examples, seed: int, how: Passing) -> tuple[float,
     return GRID_C[best], f"of {len(folds)} folds, log loss {losses[best]:.3f}"
 
 
-def _folds(examples: Examples, seed: int) -> list[tuple[Examples, Examples]]:
-    """What is learned from and what is left out, each time with every class among what is learned from."""
+def _folds(examples: Examples, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that are learned from and rows that are left out, each time with every class among the first."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     pairs = np.unique(np.column_stack([examples.class_N, examples.group_N]), axis=0)
@@ -341,8 +344,7 @@ def _folds(examples: Examples, seed: int) -> list[tuple[Examples, Examples]]:
     divider = StratifiedGroupKFold(count, shuffle=True, random_state=seed_32)
     folds = list(divider.split(examples.features_NC, examples.class_N, examples.group_N))
     classes = len(np.unique(examples.class_N))
-    whole = [(learn, left) for learn, left in folds if len(left) and len(np.unique(examples.class_N[learn])) == classes]
-    return [(examples.at(learn), examples.at(left)) for learn, left in whole]
+    return [(learn, left) for learn, left in folds if len(left) and len(np.unique(examples.class_N[learn])) == classes]
 
 
 def _regression(c: float) -> Any:

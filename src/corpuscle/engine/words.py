@@ -19,6 +19,7 @@ from corpuscle.engine.average import copied
 from corpuscle.engine.fit import judged, validate
 from corpuscle.engine.log import Epoch, epoch_row, say_row
 from corpuscle.nets.codebook import Codebook, Words
+from corpuscle.nets.rings import shrunk
 from corpuscle.nets.zoo import CODEBOOK
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def check_words(experiment: Experiment) -> None:
     """See that words are asked for where there is a codebook to fill, and nowhere else.
 
     Raises:
-        CorpuscleError: another net, another task, or other stages.
+        CorpuscleError: another net, another task, other stages, epochs, or weights to start from.
     """
     trains, net = [stage.train for stage in experiment.stages], experiment.net
     if experiment.task != "cluster" and "words" not in trains:
@@ -55,6 +56,13 @@ def check_words(experiment: Experiment) -> None:
         raise CorpuscleError(
             "task=cluster, net.model=codebook and one stage of words expect one another, got "
             f"{told}; pass --recipe codebook"
+        )
+    if epochs := experiment.stages[0].epochs:
+        raise CorpuscleError(f"words are found in one go and expect no epochs, got {epochs}; leave --epochs at 0")
+    if net.weights != "none":
+        raise CorpuscleError(
+            f"words are found anew and expect net.weights=none, got {net.weights}; leave --weights out, or pass "
+            "--recipe few to use its words"
         )
 
 
@@ -88,14 +96,14 @@ def find_words(work: Search, state: State) -> None:
         CorpuscleError: fewer squares than words.
     """
     began, how, machine = time.perf_counter(), work.how, work.how.machine
-    book = work.net.encoder
+    book, chosen = work.net.encoder, work.train[evenly(len(work.train), MOST_IMAGES)]
     assert isinstance(book, Codebook)
     if machine.first:
-        found = list(how.progress.track(_found(work, book), "words", len(book.sizes)))
+        found = list(how.progress.track(_found(work, book, chosen), "words", len(book.sizes)))
         for words, tensors in zip(book.sizes, found, strict=True):
             words.load_state_dict(tensors)
     machine.same(book.state_dict())
-    sums = _judged(work, work.train)
+    sums = _judged(work, chosen)
     validated = _judged(work, work.val) if len(work.val) else None
     sums |= {"seconds": (time.perf_counter() - began) * machine.world, "wait": 0.0}
     epoch = Epoch(len(state.history) + 1, state.place.stage + 1, "words", None, machine.world)
@@ -112,14 +120,14 @@ def _judged(work: Search, places: np.ndarray) -> dict[str, Any]:
     return validate(work.net, loader, work.task, machine)
 
 
-def _found(work: Search, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
-    """The tensors of each size of square."""
-    chosen = work.train[evenly(len(work.train), MOST_IMAGES)]
+def _found(work: Search, book: Codebook, chosen: np.ndarray) -> Iterator[dict[str, torch.Tensor]]:
+    """The tensors of each size of square, from images at some places."""
+    alone = work.how.machine.world == 1  # the others wait and cannot be told to stop
     for number, words in enumerate(book.sizes):
         rng = np.random.default_rng(seed_for(work.seed, "squares", number))
         squares = []
         for batch_N in np.array_split(chosen, -(-len(chosen) // IMAGES_AT_ONCE)):
-            if signal := work.how.stopping():
+            if alone and (signal := work.how.stopping()):
                 raise Stopped(signal)
             squares.append(_squares(work, book, batch_N, words, rng))
         yield words_of(np.concatenate(squares), book.count, seed_for(work.seed, "words", number) % 2**32)
@@ -127,7 +135,7 @@ def _found(work: Search, book: Codebook) -> Iterator[dict[str, torch.Tensor]]:
 
 def _squares(work: Search, book: Codebook, batch_N: np.ndarray, words: Words, rng: np.random.Generator) -> np.ndarray:
     """square_PC: some of each image, drawn by chance."""
-    all_NPC = words.squares(book.shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
+    all_NPC = words.squares(shrunk(work.images[0, batch_N.tolist()].image_NCHW)).numpy()
     count = all_NPC.shape[1]
     drawn = [rng.choice(count, min(SQUARES_AN_IMAGE, count), replace=False) for _ in batch_N]
     return np.concatenate([all_PC[at] for all_PC, at in zip(all_NPC, drawn, strict=True)])

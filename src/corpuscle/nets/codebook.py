@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from corpuscle.nets.rings import ring_of, shrunk
+
 COLOURS = 3
 SIDES = (1, 3, 5)  # sides in pixels, once the image is shrunk: its colours, its edges, its texture
-SHRUNK = 48  # pixels a side of the shrunk image, nearly
 RINGS = (0.35, 0.7)  # radii, in half sides, that part a cell from what surrounds it; turning the image changes nothing
 
 
@@ -72,34 +73,28 @@ class Codebook(nn.Module):
 
     Args:
         count: words of each size of square.
-        size: height and width of the images in pixels.
         pool: "avg" for the features; "none" for distortion_NS, how far squares of each size lie from their words.
 
     Attributes:
         num_features: C of features_NC.
         alike: the features are shares of one whole, so a probe scales them all by one factor.
 
-    >>> Codebook(count=8, size=96)(torch.rand(2, 3, 96, 96)).shape
+    >>> Codebook(count=8)(torch.rand(2, 3, 96, 96)).shape
     torch.Size([2, 72])
     """
 
     alike = True
 
-    def __init__(self, count: int, size: int, pool: str = "avg") -> None:
+    def __init__(self, count: int, pool: str = "avg") -> None:
         super().__init__()
         self.words = nn.ModuleList(Words(side, count) for side in SIDES)
-        self.shrink = max(1, round(size / SHRUNK))
         self.tells = pool != "none"
         self.count = count
         self.num_features = len(SIDES) * (len(RINGS) + 1) * count if self.tells else len(SIDES)
 
-    def shrunk(self, image_NCHW: Tensor) -> Tensor:
-        """The image as its squares are cut from it."""
-        return functional.avg_pool2d(image_NCHW.float(), self.shrink)
-
     def forward(self, image_NCHW: Tensor) -> Tensor:
         with torch.autocast(image_NCHW.device.type, enabled=False):  # rounded to bf16 another word may be the nearest
-            small_NCHW = self.shrunk(image_NCHW)
+            small_NCHW = shrunk(image_NCHW)
             if self.tells:
                 return torch.cat([self._shares(words, small_NCHW) for words in self.sizes], dim=1)
             return torch.stack([words.distortion(small_NCHW) for words in self.sizes], dim=1)
@@ -112,20 +107,9 @@ class Codebook(nn.Module):
     def _shares(self, words: Words, image_NCHW: Tensor) -> Tensor:
         """The root of each word's share of each ring."""
         height, width = (side - words.side + 1 for side in image_NCHW.shape[2:])
-        ring_P, rings = ring_of(height, width).to(image_NCHW.device).flatten(), len(RINGS) + 1
+        ring_P, rings = ring_of(height, width, RINGS).to(image_NCHW.device).flatten(), len(RINGS) + 1
         place_NP = words.nearest(words.squares(image_NCHW)) + self.count * ring_P
         counts_NC = image_NCHW.new_zeros(len(place_NP), rings * self.count)
         counts_NC.scatter_add_(1, place_NP, torch.ones_like(place_NP, dtype=torch.float32))
         pixels_R = torch.bincount(ring_P, minlength=rings).clamp(min=1)
         return (counts_NC / pixels_R.repeat_interleave(self.count)).sqrt()
-
-
-def ring_of(height: int, width: int) -> Tensor:
-    """ring_hw: 0 in the middle of a map, and one more beyond each radius.
-
-    >>> ring_of(3, 3).tolist()
-    [[2, 1, 2], [1, 0, 1], [2, 1, 2]]
-    """
-    down_h, across_w = ((torch.arange(side) + 0.5) * 2 / side - 1 for side in (height, width))
-    radius_hw = torch.hypot(down_h[:, None], across_w[None])
-    return torch.bucketize(radius_hw, torch.tensor(RINGS), right=True)

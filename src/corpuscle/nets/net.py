@@ -84,6 +84,11 @@ class Net(nn.Module):
     def forward(self, image_NCHW: Tensor, beside_NC: Tensor | None = None) -> Tensor:
         return self.head(self.features(image_NCHW, beside_NC))
 
+    @property
+    def turned_alike(self) -> bool:
+        """Whether mirrored and turned images have the same features, so that one view is enough."""
+        return bool(getattr(self.encoder, "turned_alike", False)) and self.joined is None
+
     def common_scale(self, std_C: np.ndarray) -> np.ndarray:
         """The deviations by which features are scaled: one for all those of an encoder whose features are `alike`.
 

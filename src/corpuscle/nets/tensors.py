@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of
 
+if TYPE_CHECKING:
+    from corpuscle.nets.zoo import NetPlan
+
 Tensors = dict[str, Tensor]
 Triple = tuple[float, float, float]
 
@@ -22,12 +26,19 @@ NESTED_UNDER = ("state_dict", "model", "model_state_dict")  # where training scr
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors of an encoder with the normalisation of the images they were trained on, and their source in words."""
+    """Tensors of an encoder.
+
+    Attributes:
+        mean, std: normalisation of the images they were trained on.
+        source: in words.
+        plan: of the net they are from; None where nobody knows.
+    """
 
     tensors: Tensors
     mean: Triple
     std: Triple
     source: str
+    plan: NetPlan | None = None
 
 
 def read_tensors(path: Path) -> Tensors:

@@ -14,7 +14,7 @@ from corpuscle.nets.card import CARD, WEIGHTS, Card, read_card, read_weights
 from corpuscle.nets.net import Net
 from corpuscle.nets.smp_body import IMAGENET_MEAN, IMAGENET_STD, is_smps
 from corpuscle.nets.tensors import Tensors, Triple, Weights, differences, digest_of_tensors, first_of, read_tensors
-from corpuscle.nets.zoo import ENCODERS, NO_ENCODER, RESNETS, NetPlan, is_timms
+from corpuscle.nets.zoo import CODEBOOK, ENCODERS, NO_ENCODER, RESNETS, NetPlan, has_decoder, is_timms
 
 PREFIXES = ("", "encoder.", "module.", "module.encoder.", "backbone.", "model.")
 CLASSIFIERS = ("fc.", "classifier.", "head.", "head_dist.", "last_linear.")  # left behind: the head starts anew
@@ -54,9 +54,8 @@ def load_weights(net: Net, source: str) -> LoadedWeights:
         tensors = _learned(timm_encoder.adapted(net.encoder, tensors))
     tensors = {name: tensor for name, tensor in tensors.items() if name in expected or not name.startswith(CLASSIFIERS)}
     if faults := differences(expected, tensors):
-        raise CorpuscleError(
-            f"{found.source} are not for {_words(net.plan)}: {first_of(faults)}; {_remedy(net.plan, tensors)}"
-        )
+        remedy = _remedy(net.plan, tensors, found.plan)
+        raise CorpuscleError(f"{found.source} are not for {_words(net.plan)}: {first_of(faults)}; {remedy}")
     net.encoder.load_state_dict(tensors)
     return LoadedWeights(found.source, digest_of_tensors(tensors), len(tensors), found.mean, found.std)
 
@@ -73,7 +72,9 @@ def _find(net: Net, source: str) -> Weights:
         path = path.parent
     if path.is_dir():
         card = read_card(path)
-        return Weights(read_weights(path, card), card.mean, card.std, f"weights of the run {path}{_alone(path, card)}")
+        seen = "" if card.size in (0, net.size) else f" (of images of {card.size} pixels, these have {net.size})"
+        source = f"weights of the run {path}{_alone(path, card)}{seen}"
+        return Weights(read_weights(path, card), card.mean, card.std, source, card.net)
     if not path.exists() and not path.suffix:
         hint = nearest(source, ["none", "imagenet"])
         raise CorpuscleError(f"--weights expected none, imagenet, a file or a run's folder, got '{source}'. {hint}")
@@ -129,11 +130,13 @@ def _encoder_part(tensors: Tensors, expected: Tensors) -> Tensors:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _remedy(plan: NetPlan, tensors: Tensors) -> str:
-    for owner in _resnets():
-        if not differences(_outline(owner), tensors):
-            flags = [f"--model {owner.model}"] if owner.model != plan.model else []
-            flags += [f"--set net.norm={owner.norm}"] if owner.norm != plan.norm else []
+def _remedy(plan: NetPlan, tensors: Tensors, known: NetPlan | None) -> str:
+    owners = [known] if known else [one for one in _resnets() if not differences(_outline(one), tensors)]
+    for owner in owners:
+        flags = [f"--model {owner.model}"] if owner.model != plan.model else []
+        flags += [f"--set net.norm={owner.norm}"] if owner.norm != plan.norm else []
+        flags += [f"--set net.words={owner.words}"] if owner.model == CODEBOOK and owner.words != plan.words else []
+        if flags and not has_decoder(owner.model):
             return f"they are of {_words(owner)}: pass {' '.join(flags)}"
     return "pass the --model they belong to, or other --weights"
 

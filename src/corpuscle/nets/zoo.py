@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from corpuscle.nets.codebook import Codebook
+    from corpuscle.nets.covariances import Covariances
     from corpuscle.nets.localiser import Localiser
     from corpuscle.nets.net import Net
     from corpuscle.nets.resnet import ResNet
@@ -27,6 +28,7 @@ MAP_HEADS = ("density", "mask")
 IMAGE_HEAD = "image"
 NO_ENCODER = "none"
 CODEBOOK, NO_HEAD = "codebook", "none"
+FIXED = ("covariances",)  # encoders with nothing to learn
 
 
 class NetPlan(Settings):
@@ -34,9 +36,10 @@ class NetPlan(Settings):
 
     model: str = Field(
         default="resnet18",
-        description="encoder: resnet18, 34, 50, 101, 152, localiser (eight layers), codebook (visual words), any "
-        "timm name (timm/NAME); or what gives maps: unet, or any decoder of segmentation-models-pytorch on any encoder "
-        "(smp/unet-resnet18); none with net.joined, whose features are then all there is",
+        description="encoder: resnet18, 34, 50, 101, 152, localiser (eight layers), codebook (visual words), "
+        "covariances (of colours and edges, with nothing to learn), any timm name (timm/NAME); or what gives maps: "
+        "unet, or any decoder of segmentation-models-pytorch on any encoder (smp/unet-resnet18); none with net.joined, "
+        "whose features are then all there is",
     )
     head: Literal["linear", "mlp", "deep", "density", "mask", "image", "neighbours", "none"] = Field(
         default="linear",
@@ -131,9 +134,19 @@ def _localiser(plan: NetPlan, size: int) -> Localiser:
 
 
 def _codebook(plan: NetPlan, size: int) -> Codebook:
-    from corpuscle.nets.codebook import Codebook
+    from corpuscle.nets.codebook import SIDES, Codebook
 
-    return Codebook(plan.words, size, plan.pool)
+    if 0 < size < max(SIDES):
+        raise CorpuscleError(
+            f"net.model=codebook expects images of at least {max(SIDES)} pixels, got {size}; pass --size 96, say"
+        )
+    return Codebook(plan.words, plan.pool)
+
+
+def _covariances(plan: NetPlan, size: int) -> Covariances:
+    from corpuscle.nets.covariances import Covariances
+
+    return Covariances()
 
 
 ENCODERS: dict[str, Callable[[NetPlan, int], nn.Module]] = {
@@ -144,6 +157,7 @@ ENCODERS: dict[str, Callable[[NetPlan, int], nn.Module]] = {
     "resnet152": partial(_resnet, depth=152),
     "localiser": _localiser,
     "codebook": _codebook,
+    "covariances": _covariances,
 }
 RESNETS = tuple(name for name in ENCODERS if name.startswith("resnet"))
 
@@ -182,6 +196,7 @@ def check_plan(plan: NetPlan) -> None:
             f"heads, got model {plan.model} with head {plan.head}; pass --set net.head={heads}, or another --model"
         )
     check_codebook(plan)
+    check_fixed(plan)
     if (plan.model != CODEBOOK and (plan.head == IMAGE_HEAD) != (plan.pool == "none")) or (
         plan.head == IMAGE_HEAD and plan.joined
     ):
@@ -232,6 +247,23 @@ def check_codebook(plan: NetPlan) -> None:
             "net.model=codebook expects net.pool=avg with a head, or none with net.head=none (--recipe codebook), got "
             f"pool {plan.pool} with head {plan.head}; pass --set net.pool=avg --set net.head=linear"
         )
+
+
+def check_fixed(plan: NetPlan) -> None:
+    """See that an encoder with nothing to learn is given no weights, and gives features.
+
+    Raises:
+        CorpuscleError: weights to fill it with, or a pool that it cannot have.
+    """
+    if plan.model not in FIXED:
+        return
+    if plan.weights != "none":
+        raise CorpuscleError(
+            f"net.weights={plan.weights} expects an encoder to fill, {plan.model} has nothing to learn; leave "
+            "--weights out, or pass another --model"
+        )
+    if plan.pool != "avg":
+        raise CorpuscleError(f"net.model={plan.model} expects net.pool=avg, got {plan.pool}; leave it out")
 
 
 def check_joined(plan: NetPlan) -> None:

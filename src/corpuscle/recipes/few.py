@@ -7,7 +7,9 @@ from corpuscle.engine.schedule import FitPlan, Stage
 
 
 def few() -> Experiment:
-    """A frozen encoder (`--weights RUN`, or imagenet) and a regularised linear head, fitted in one go to eight views.
+    """A frozen encoder (`--weights RUN`, or imagenet; `--model covariances` needs none) and a regularised linear head.
+
+    The head is fitted in one go to eight views of each image.
 
     For the nearest neighbours in place of the linear head: `--set net.head=neighbours`.
     """

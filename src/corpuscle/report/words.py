@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from corpuscle.core.records import Score
+from corpuscle.nets.zoo import FIXED
 from corpuscle.report.part import JudgedPart
 from corpuscle.report.run_data import RunData
 from corpuscle.report.score_words import Unit
@@ -146,6 +147,8 @@ def trained(run: RunData, on: str) -> str:
     if in_one_go(run):
         if run.task == "cluster":
             return f"A codebook was made{on}."
+        if not frozen and run.settings["net.model"]["value"] in FIXED:
+            return f"A head was fitted to the {net} of colours and edges{on}."
         if not frozen:
             return f"The encoder of {net} was left as it was, and a head fitted to it{on}."
         return f"A head was fitted to {frozen if net == 'none' else f'the encoder of {net} and {frozen}'}{on}."

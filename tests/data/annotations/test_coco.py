@@ -6,13 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from corpuscle.core.errors import CorpuscleError, DataFault
+from corpuscle.data.annotations import coco
 from corpuscle.data.annotations.coco import coco_in, read_coco
 from corpuscle.data.masks import read_mask
 from corpuscle.data.sources import SourcePlan, scan
+from corpuscle.data.sources.named import read_json
 
 PLAN, BESIDE = SourcePlan(), SourcePlan(masks="beside")
 SQUARE = [2, 2, 8, 2, 8, 8, 2, 8]
@@ -103,6 +106,84 @@ def test_objects_are_read_where_captions_and_joints_lie_beside_them(tmp_path):
     for file in sorted(folder.iterdir()):
         file.rename(file.with_stem(file.stem.replace("default", "train2017")))
     assert coco_in(tmp_path) == {folder / "instances_train2017.json": "train"}
+
+
+def test_a_file_is_read_once_however_often_it_is_asked_and_anew_when_it_has_changed(tmp_path, monkeypatch):
+    image(tmp_path / "a.png")
+    path = put(tmp_path / "t.json", ["a.png"], {"segmentation": [SQUARE]})
+    read = []
+    monkeypatch.setattr(coco, "read_json", lambda file, each: read.append(file) or read_json(file, each))
+    for _ in range(2):
+        table = scan(tmp_path, BESIDE)
+        assert (read_mask(table.path_of("t.json#a.png"), table.legend) == 1).sum() == 36
+    assert read == [path]
+    put(path, ["a.png"], {"segmentation": [SQUARE, [10, 2, 12, 2, 12, 4, 10, 4]]})
+    assert (read_mask(table.path_of("t.json#a.png"), table.legend) == 1).sum() == 40
+    assert read == [path, path]
+
+
+def test_closed_and_open_outlines_are_the_same_and_infinite_ones_are_faults(tmp_path):
+    image(tmp_path / "a.png")
+    closed = [*SQUARE, *SQUARE[:2]]
+    path = put(tmp_path / "t.json", ["a.png"], *({"segmentation": [one]} for one in (SQUARE, closed)))
+    first, second = read_coco(path, PLAN).images[0].shapes
+    assert first == second and hash(first) == hash(second) and first.xy[0] == (2, 2) and len(second.xy) == 4
+    assert first.xy[1:3] == ((8, 2), (8, 8)) and np.array(first.xy).shape == (4, 2)
+    path.write_text(path.read_text().replace("2, 8]", "2, Infinity]"))
+    assert read_coco(path, PLAN).faults[0].what == "has a point that is not two numbers"
+
+
+def test_a_file_of_another_kind_with_its_lists_deeper_is_told_what_it_lacks(tmp_path):
+    content = {"data": {"images": [], "annotations": [], "categories": []}}
+    (tmp_path / "t.json").write_text("\ufeff " + json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataFault) as caught:
+        scan(tmp_path / "t.json")
+    assert str(caught.value.faults[0]) == "t.json: has no list 'images'; write it as COCO does"
+
+
+def test_numbers_written_as_texts_are_the_same_numbers(tmp_path):
+    image(tmp_path / "a.png")
+    path = put(tmp_path / "t.json", ["a.png"], {"bbox": [1, 1, 2, 3], "image_id": "0", "category_id": "2"})
+    assert scan(path).classes == ("white",)
+
+
+def test_a_folder_whose_file_has_no_categories_says_so(tmp_path):
+    path = put(tmp_path / "t.json", [image(tmp_path / "images" / "a.png").name], {"bbox": [1, 1, 2, 3]})
+    content = json.loads(path.read_text())
+    del content["categories"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataFault, match=r"^t\.json: has no list 'categories'; write it as COCO does$"):
+        scan(tmp_path)
+    path.write_text(json.dumps(content)[:-40])
+    with pytest.raises(CorpuscleError, match=r"t\.json: is not a JSON file \(.*\); replace it by a whole copy"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [([{"image_id": 1}], "a list"), ({"type": 1, "features": []}, "an object with type, features"), ({}, "nothing")],
+)
+@pytest.mark.parametrize("place", ["a.png", "images/a.png"])
+def test_json_of_another_kind_is_named_with_what_it_holds(content, shown, place, tmp_path):
+    image(tmp_path / place)
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    told = (
+        rf"x\.json is JSON of another kind \(.*{shown}.*\), expected COCO \(images, .*, call GeoJSON \.geojson, or rem"
+    )
+    with pytest.raises(CorpuscleError, match=told):
+        scan(tmp_path)
+
+
+def test_an_image_of_another_case_or_suffix_is_pointed_at(tmp_path):
+    image(tmp_path / "Images" / "A.jpg")
+    path = put(tmp_path / "t.json", ["images/a.png", "images/b.png"])
+    remedy = "mend the name, or name its folder with --set data.root=FOLDER"
+    assert [str(fault) for fault in read_coco(path, PLAN).faults] == [
+        f"t.json image 0: 'images/a.png' does not exist in {tmp_path} (Images/A.jpg is there); {remedy}",
+        f"t.json image 1: 'images/b.png' does not exist in {tmp_path}; {remedy}",
+    ]
+    image(tmp_path / "Images" / "a.bmp")  # and then it could be either
+    assert "is there" not in read_coco(path, PLAN).faults[0].what
 
 
 def test_a_panoptic_file_is_refused_in_one_line(tmp_path):

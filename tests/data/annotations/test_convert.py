@@ -15,6 +15,7 @@ from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.data.annotations.convert import convert, write
 from corpuscle.data.annotations.formats import FORMATS
 from corpuscle.data.annotations.record import Annotations, Marked, Shape
+from corpuscle.data.annotations.sound import sound
 from corpuscle.data.sources import scan
 from corpuscle.data.sources.plan import SourcePlan
 
@@ -251,7 +252,7 @@ def test_masks_give_outlines_pixels_to_ignore_are_said_and_the_mask_comes_back(b
 
 def edges(path: Path) -> dict:
     """The boxes of VOC as written, by image."""
-    found = FORMATS["voc"].read(path, SourcePlan()).images
+    found = sound(FORMATS["voc"].read(path, SourcePlan()), SourcePlan()).images
     return {Path(one.image).name: [(shape.label, *shape.box) for shape in one.shapes] for one in found}
 
 

@@ -142,3 +142,12 @@ def test_several_files_in_one_folder_are_refused(tmp_path):
     (tmp_path / "b.xml").write_text("<annotations></annotations>")
     with pytest.raises(CorpuscleError, match=r"holds several files \(annotations\.xml, b\.xml\), one was expected"):
         scan(tmp_path)
+
+
+def test_an_image_of_another_suffix_is_pointed_at(tmp_path):
+    image(tmp_path / "images" / "a.jpg")
+    put(tmp_path, of("a.png"))
+    assert str(read_cvat(tmp_path, PLAN).faults[0]) == (
+        f"annotations.xml image 1: 'a.png' does not exist in {tmp_path} (images/a.jpg is there); "
+        "mend the name, or name its folder with --set data.root=FOLDER"
+    )

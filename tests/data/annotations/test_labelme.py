@@ -140,3 +140,12 @@ def test_a_table_beside_the_files_is_asked_first(tmp_path):
         put(tmp_path / f"{name}.json", shape("polygon", SQUARE))
     (tmp_path / "t.csv").write_text("image,label\na.png,x\nb.png,y\n")
     assert scan(tmp_path).layout == "one CSV"
+
+
+def test_a_file_of_another_tool_before_the_others_hides_none_of_them(tmp_path):
+    put(tmp_path / "b.json", shape("rectangle", [[2, 1], [8, 8]]))
+    (tmp_path / "a.json").write_text('{"tool": 1}')
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    table = scan(tmp_path)
+    assert (table.layout, table.frame["image"].to_list()) == ("shapes in LabelMe", ["b.png"])
+    assert "left out: 1 JSON files that are not LabelMe's (first: a.json)" in table.notes

@@ -153,3 +153,10 @@ def test_a_sheet_whose_classes_have_no_numbers_is_refused(tmp_path):
     put(tmp_path, data_yaml="train: images\nnames: {cell: 0}\n", images__a_png="")
     with pytest.raises(CorpuscleError, match=r"data\.yaml: names has 'cell', a number was expected; write"):
         scan(tmp_path)
+
+
+def test_a_sheet_that_is_no_yaml_is_told_and_not_passed_over(tmp_path):
+    put(tmp_path, images__a_png="", labels__a_txt=BOX, data_yaml="names: [RBC, WBC\ntrain: images\n")
+    told = r"data\.yaml: is not a YAML file \(while parsing a flow sequence\); replace it by a whole copy"
+    with pytest.raises(CorpuscleError, match=told):
+        scan(tmp_path)

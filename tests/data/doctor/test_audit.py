@@ -9,6 +9,7 @@ import pytest
 
 from corpuscle.core.errors import CorpuscleError, DataFault
 from corpuscle.data.doctor.audit import GuardPlan, audit, check_faults
+from corpuscle.data.doctor.diagnosis import contents
 from corpuscle.data.table import COLUMNS, Table
 
 
@@ -41,6 +42,17 @@ def test_faults_copies_and_disagreements_are_read_off():
     assert findings.copies == (("a", "b"), ("d", "e", "f"))
     assert findings.disagreeing == (("a", "b"),), "an unlabelled copy disagrees with nobody"
     assert findings.sound.to_list() == [True, True, False, True, True, True]
+
+
+def test_what_is_one_grey_level_all_over_is_no_copy():
+    rows = [("a", "x", "1"), ("b", "y", "1"), ("c", "x", "2"), ("d", "y", "2")]
+    looks = {"contrast": [0.0, 0.0, 0.1, 0.1], "mode": [""] * 4}
+    table, _ = found(rows)
+    seen = pl.DataFrame({"content": ["1", "1", "2", "2"], **looks}).with_columns(
+        fault=pl.lit(None, pl.String), remedy=pl.lit(None, pl.String)
+    )
+    read = audit(table, seen)
+    assert read.copies == read.disagreeing == (("c", "d"),) and contents(table, seen) == {"c": "2", "d": "2"}
 
 
 @pytest.mark.parametrize(("good", "bad", "allowed"), [(98, 1, 0.01), (197, 2, 0.01), (9, 5, 0.5), (3, 0, 0.0)])

@@ -206,7 +206,8 @@ def test_two_images_are_compared():
 
 
 def test_hundreds_of_copies_of_one_image_are_one_group_of_few_pairs(monkeypatch):
-    monkeypatch.setattr("corpuscle.data.doctor.candidates.LIKENESSES", 10_000)
+    for name, small in {"ROWS": 16, "COLUMNS": 64, "MOST": 2000}.items():
+        monkeypatch.setattr(f"corpuscle.data.doctor.candidates.{name}", small)
     images = {f"c{n:03}": jpeg(picture(0, side=60), quality=20 + n % 80) for n in range(300)}
     images = {
         name: np.where(np.arange(image.size).reshape(image.shape) == n, 0, image)

@@ -37,10 +37,10 @@ def table_of(rows, **more):
     return Table(frame, Path("root"), tuple(sorted({row[1] for row in rows if row[1]})), "rows")
 
 
-def found_in(table, *findings, near=(), unused=()):
+def found_in(table, *findings, near=(), overlaps=(), unused=()):
     """An inspection with these findings."""
     sound = ~table.frame["image"].is_in(list(unused))
-    return Inspection(table, None, Audit((), (), (), sound, near=near), in_order(findings))
+    return Inspection(table, None, Audit((), (), (), sound, near=near, overlaps=overlaps), in_order(findings))
 
 
 def test_what_cannot_be_used_and_copies_are_left_out_and_the_files_stay(folder):
@@ -103,6 +103,17 @@ def test_near_copies_become_a_group_where_there_are_none():
     assert [(one.image, one.to, one.why) for one in made.changes] == [
         ("b", "b", "is nearly the same as d"),
         ("d", "b", "is nearly the same as b"),
+    ]
+
+
+def test_overlapping_crops_become_a_group_with_their_near_copies():
+    rows = [(name, "x", None, None) for name in "abcd"]
+    made = fixed(found_in(table_of(rows), near=(("b", "d"),), overlaps=(("a", "b"),)))
+    assert made.table.frame["group"].to_list() == ["a", "a", "c", "a"]
+    assert [(one.image, one.why) for one in made.changes] == [
+        ("a", "shows some of the same field as b"),
+        ("b", "is nearly the same as d"),
+        ("d", "is nearly the same as b"),
     ]
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+import mmap
+import re
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.data.annotations.lookup import part_in, places_of
 from corpuscle.data.annotations.record import PART_OF, Annotations, Part, Ring, Shape
+from corpuscle.data.annotations.rings import PackedRing
 from corpuscle.data.annotations.rle import counts_of_text, mask_of_runs, pieces_of
-from corpuscle.data.annotations.sheets import Book, Sheet, marked, path_from, points_of, ring_of
-from corpuscle.data.sources.disk import absolute, listing, suffix_of
+from corpuscle.data.annotations.sheets import FEWEST, Book, Sheet, marked, path_from, points_of, ring_of
+from corpuscle.data.sources.disk import absolute, alike_in, listing, suffix_of
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.named import read_json
 from corpuscle.data.sources.plan import SourcePlan
@@ -22,11 +28,19 @@ from corpuscle.data.sources.plan import SourcePlan
 FILES = 12  # in one folder; more are files of an image each
 LISTS = ("images", "annotations", "categories")
 INSTANCES = "instances"  # how the file of objects is called, beside those of captions, joints and the like
+FOLDER = "annotations"
+HEAD = 64  # bytes in which a file begins
+KEPT = 4  # files whose shapes are kept: one a part, and one more
 
 
-def is_coco(content: Any) -> bool:
-    """Whether the content of a JSON file is COCO's."""
-    return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
+def is_coco(file: Path, lists: Sequence[str] = LISTS[:2]) -> bool:
+    """Whether a JSON file is COCO's, by the lists it has; looked for in its bytes, for large ones take long to read."""
+    try:
+        with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            begins = content[:HEAD].decode("utf-8-sig", "replace").lstrip().startswith("{")
+            return begins and all(re.search(rb'"%s"\s*:\s*\[' % name.encode(), content) for name in lists)
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return False
 
 
 def coco_in(folder: Path) -> dict[Path, Part | None]:
@@ -37,26 +51,18 @@ def coco_in(folder: Path) -> dict[Path, Part | None]:
     """
     inside = listing(folder)
     found: dict[Path, Part | None] = {}
-    for name in ("", *(name for name in inside.folders if name == "annotations" or name.lower() in PARTS)):
+    for name in ("", *(name for name in inside.folders if name == FOLDER or name.lower() in PARTS)):
         files = [one for one in listing(folder / name).files if suffix_of(one) == ".json"]
         files.sort(key=lambda one: not one.startswith(INSTANCES))
         for file in files if len(files) <= FILES else ():
             part = part_in(file) or part_in(name)
-            if (part is None or part not in found.values()) and _is_coco_file(folder / name / file):
+            if (part is None or part not in found.values()) and is_coco(folder / name / file, LISTS):
                 found[folder / name / file] = part
     if len(found) < 2:
         return found
     told = any(found.values())
     kept = {file: part for file, part in found.items() if (part if told else file.name.startswith(INSTANCES))}
     return kept or found
-
-
-def _is_coco_file(file: Path) -> bool:
-    try:
-        content = read_json(file)
-        return is_coco(content) and "categories" in content
-    except CorpuscleError:
-        return False
 
 
 def read_coco(path: Path, plan: SourcePlan) -> Annotations:
@@ -69,7 +75,10 @@ def read_coco(path: Path, plan: SourcePlan) -> Annotations:
     """
     path = absolute(path)
     files = coco_in(path) if path.is_dir() else {path: PART_OF["train"] if plan.valid or plan.test else None}
-    if len(files) != 1 and not all(files.values()):
+    if not files:  # one without categories, which is told
+        named = [path / name for name in listing(path).files if suffix_of(name) == ".json"]
+        files = {file: None for file in named if is_coco(file)}
+    if not files or (len(files) > 1 and not all(files.values())):
         shown = ", ".join(file.name for file in files) or "no file of COCO"
         raise CorpuscleError(f"{path} holds {shown}, one was expected, or one a part such as train.json; name it")
     files |= {absolute(file): PART_OF[part] for part, file in (("val", plan.valid), ("test", plan.test)) if file}
@@ -78,14 +87,17 @@ def read_coco(path: Path, plan: SourcePlan) -> Annotations:
     sheets: list[Sheet] = []
     classes: dict[str, None] = {}
     for file, split in files.items():
-        held = held_in(file, path_from(root, file), book)
+        held = held_in(file)
+        book.notes += held.notes
+        book.faults += held.faults
         classes |= dict.fromkeys(held.classes)
         names = [str(sheet.image) for sheet in held.sheets]
         places = places_of(names, [split] * len(names), file, root, plan)
         for sheet, image in zip(held.sheets, places, strict=True):
             if image is None:
                 remedy = "mend the name, or name its folder with --set data.root=FOLDER"
-                book.fault(sheet.where, f"'{sheet.image}' does not exist in {root}", remedy)
+                what = f"'{sheet.image}' does not exist in {root}{alike_in(root, str(sheet.image))}"
+                book.fault(sheet.where, what, remedy)
             source = f"{path_from(root, file)}#{sheet.image}"
             sheets.append(Sheet(image, sheet.shapes, source, sheet.where, split, sheet.size))
     images = marked(sheets, root, book)
@@ -94,29 +106,53 @@ def read_coco(path: Path, plan: SourcePlan) -> Annotations:
 
 @dataclass(frozen=True)
 class Held:
-    """What one file holds: its images as it calls them, and the names of its classes by their numbers."""
+    """What one file holds: its images as it calls them, the names of its classes, and what is said of it."""
 
     sheets: tuple[Sheet, ...]
     classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    faults: tuple[Fault, ...]
 
 
 @dataclass
 class _Images:
     """The names, the sizes and the shapes of the images of a file, by their numbers."""
 
-    names: dict[Any, str] = field(default_factory=dict)
-    sizes: dict[Any, tuple[int, int] | None] = field(default_factory=dict)
-    shapes: dict[Any, list[Shape]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+    shapes: dict[str, list[Shape]] = field(default_factory=dict)
 
 
-def held_in(file: Path, name: str, book: Book) -> Held:
-    """Everything a file says, and what is wrong with it; `name` is what messages call it.
+def held_in(file: Path) -> Held:
+    """Everything a file says, and what is wrong with it; read once as long as it stays as it is.
 
     Raises:
-        CorpuscleError: it is not JSON.
+        CorpuscleError: it cannot be read or is not JSON.
     """
-    content = read_json(file)
-    held = content if isinstance(content, dict) else {}
+    stat = file.stat() if file.is_file() else None
+    return _held_in(file, stat and stat.st_size, stat and stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=KEPT)
+def _held_in(file: Path, num_bytes: int | None, time_ns: int | None) -> Held:
+    folder = file.parent.name
+    name = f"{folder}/{file.name}" if folder == FOLDER or folder.lower() in PARTS else file.name
+    book, content = Book(), read_json(file, _packed)
+    sheets, classes = _read(content if isinstance(content, dict) else {}, name, book)
+    return Held(sheets, classes, tuple(book.notes), tuple(book.faults))
+
+
+def _packed(item: dict[str, Any]) -> dict[str, Any]:
+    """An object of the file, its outlines as arrays of numbers where they hold nothing else."""
+    drawn = item.get("segmentation")
+    if isinstance(drawn, list):
+        with contextlib.suppress(TypeError, OverflowError):  # which is told in its place
+            item["segmentation"] = [array("d", ring) for ring in drawn]
+    return item
+
+
+def _read(held: Mapping[str, Any], name: str, book: Book) -> tuple[tuple[Sheet, ...], tuple[str, ...]]:
+    """The images and the names of the classes; `name` is what messages call the file."""
     lost = [key for key in LISTS if not isinstance(held.get(key), list)]
     for key in lost:
         book.fault(name, f"has no list '{key}'", "write it as COCO does")
@@ -124,7 +160,7 @@ def held_in(file: Path, name: str, book: Book) -> Held:
         book.fault(name, "is panoptic, its areas lie in PNG files; instances were expected", "export it as instances")
         lost = ["annotations"]
     if lost:
-        return Held((), ())
+        return (), ()
     images = _images(held["images"], name, book)
     kinds = _kinds(held["categories"], name, book)
     _read_shapes(held["annotations"], images, kinds, name, book)
@@ -137,14 +173,15 @@ def held_in(file: Path, name: str, book: Book) -> Held:
     unused = sorted(set(classes) - met)
     if unused:
         book.notes.append(f"{name}: no object of {', '.join(unused[:12])}")
-    return Held(tuple(sheets), classes)
+    return tuple(sheets), classes
 
 
 def _images(items: list[Any], file: str, book: Book) -> _Images:
     images, names = _Images(), set[str]()
     for place, item in enumerate(items, 1):
-        number, name = (item.get("id"), item.get("file_name")) if isinstance(item, dict) else (None, None)
-        if not isinstance(number, int | str) or not isinstance(name, str):
+        id_, name = (item.get("id"), item.get("file_name")) if isinstance(item, dict) else (None, None)
+        number = _key(id_)
+        if not isinstance(id_, int | str) or not isinstance(name, str):
             book.fault(f"{file} images[{place}]", "has no id and file_name", "write both")
         elif number in images.names or name in names:
             book.fault(f"{file} image {number}", f"'{name}' is listed twice, or its id is", "keep one of them")
@@ -157,10 +194,10 @@ def _images(items: list[Any], file: str, book: Book) -> _Images:
     return images
 
 
-def _kinds(items: list[Any], file: str, book: Book) -> dict[Any, str]:
+def _kinds(items: list[Any], file: str, book: Book) -> dict[str, str]:
     """The name of each class by its number."""
     kinds = {
-        item["id"]: str(item.get("name") or "").strip()
+        _key(item["id"]): str(item.get("name") or "").strip()
         for item in items
         if isinstance(item, dict) and isinstance(item.get("id"), int | str)
     }
@@ -170,8 +207,9 @@ def _kinds(items: list[Any], file: str, book: Book) -> dict[Any, str]:
     return kinds
 
 
-def _read_shapes(items: list[Any], images: _Images, kinds: Mapping[Any, str], file: str, book: Book) -> None:
+def _read_shapes(items: list[Any], images: _Images, kinds: Mapping[str, str], file: str, book: Book) -> None:
     for place, item in enumerate(items, 1):
+        items[place - 1] = None  # which makes room for its shapes
         item = item if isinstance(item, dict) else {}
         of_image, of_kind = (_key(item.get(name)) for name in ("image_id", "category_id"))
         where = f"{file} annotation {item.get('id', place)}"
@@ -225,15 +263,17 @@ def _ring(numbers: Any) -> Ring:
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(numbers, list) or len(numbers) % 2:
-        number = len(numbers) if isinstance(numbers, list) else "no"
+    if not isinstance(numbers, list | array) or len(numbers) % 2:
+        number = len(numbers) if isinstance(numbers, list | array) else "no"
         raise ValueError(f"has an outline of {number} numbers, pairs were expected")
+    if isinstance(numbers, array) and len(numbers) > 2 * FEWEST and math.isfinite(sum(numbers)):
+        return PackedRing(numbers[: -2 if numbers[:2] == numbers[-2:] else None])
     return ring_of(points_of(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
-def _key(value: Any) -> Any:
-    """A number of an image or a class; what cannot be one is shown as it stands."""
-    return value if isinstance(value, int | str) else None if value is None else json.dumps(value)[:60]
+def _key(value: Any) -> str:
+    """A number of an image or a class, which some write as a text; what cannot be one is shown as it stands."""
+    return str(value) if isinstance(value, int | str) else json.dumps(value)[:60]
 
 
 def _is_number(value: Any) -> bool:

@@ -14,12 +14,10 @@ from corpuscle.core.errors import CorpuscleError, nearest
 from corpuscle.core.files import whole_folder
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.annotations.fitting import WORDS, fitted
-from corpuscle.data.annotations.formats import FORMATS, Format
+from corpuscle.data.annotations.formats import FORMATS, Format, read_annotations
 from corpuscle.data.annotations.placing import places_for
 from corpuscle.data.annotations.record import Annotations, Kind, Marked
 from corpuscle.data.annotations.sound import sound
-from corpuscle.data.sources.archive import is_archive, unpacked
-from corpuscle.data.sources.layouts import layout_of
 from corpuscle.data.sources.plan import SourcePlan
 
 How = Literal["copy", "link", "none"]
@@ -70,12 +68,7 @@ def convert(path: Path, to: str, out: Path, images: How, plan: SourcePlan, progr
     """
     if to not in FORMATS:
         raise CorpuscleError(f"'{to}' is no format of annotations; {nearest(to, FORMATS)}")
-    whole = unpacked(path, plan.archive) if is_archive(path.name) and path.is_file() else None
-    folder = whole.root if whole else path
-    source = _format_of(folder, plan)
-    progress.say(f"{path}: {source.title}")
-    found = sound(source.read(folder, plan), plan)
-    found = replace(found, notes=(*whole.notes, *found.notes)) if whole else found
+    found = sound(read_annotations(path, plan, progress), plan)
     return write(found, FORMATS[to], out, images, progress)
 
 
@@ -101,17 +94,6 @@ def write(
         said = (*said, f"no image was written; put them where the annotations name them, such as {places[0]}")
     objects = Counter(pieces[0].kind for one in placed for pieces in one.objects())
     return Converted(out, target.title, len(placed), objects, kept.classes, said)
-
-
-def _format_of(path: Path, plan: SourcePlan) -> Format:
-    layout = layout_of(path, plan)
-    for one in FORMATS.values():
-        if layout in one.layouts:
-            return one
-    if plan.masks == "beside":
-        return FORMATS["masks"]
-    known = ", ".join(one.title for one in FORMATS.values())
-    raise CorpuscleError(f"expected boxes, outlines or points ({known}), {path} is {layout}; name data that have some")
 
 
 def _bring(old: Path, new: Path, how: How) -> None:

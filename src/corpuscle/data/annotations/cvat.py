@@ -23,12 +23,13 @@ from corpuscle.data.annotations.sheets import (
     points_of,
     ring_of,
 )
-from corpuscle.data.sources.disk import absolute, listing, suffix_of
+from corpuscle.data.sources.disk import absolute, alike_in, listing, suffix_of
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.plan import SourcePlan
 
 READ = "box, polygon, points, ellipse and mask are read"
 EXPORT = "export it from CVAT again, as 'CVAT for images 1.1'"
+IMAGES = "images"  # the folder beside the file
 TAG, SHAPES, OTHERS = "tag", ("box", "polygon", "points", "ellipse", "mask"), ("polyline", "cuboid", "skeleton")
 HEAD = 4096  # bytes in which a file says what it is
 
@@ -71,7 +72,9 @@ def read_cvat(path: Path, plan: SourcePlan) -> Annotations:
     for sheet, image in zip(sheets, places, strict=True):
         if image is None:
             remedy = "mend the name, or name its folder with --set data.root=FOLDER"
-            book.fault(f"{file.name} {sheet.where}", f"'{sheet.image}' does not exist in {root}", remedy)
+            what = f"'{sheet.image}' does not exist in {root}"
+            what += alike_in(root, str(sheet.image)) or alike_in(root, f"{IMAGES}/{sheet.image}")
+            book.fault(f"{file.name} {sheet.where}", what, remedy)
         where = f"{file.name} {sheet.where}"
         source = f"{path_from(root, absolute(file))}#{sheet.image}"
         placed.append(Sheet(image, sheet.shapes, source, where, sheet.split, sheet.size))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from corpuscle.core.errors import CorpuscleError
+from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.annotations.coco import read_coco
 from corpuscle.data.annotations.cvat import read_cvat
 from corpuscle.data.annotations.fitting import Holds
@@ -14,13 +16,16 @@ from corpuscle.data.annotations.masks import read_masks, write_masks
 from corpuscle.data.annotations.points import read_points, write_points
 from corpuscle.data.annotations.qupath import read_qupath
 from corpuscle.data.annotations.record import Annotations, Kind
-from corpuscle.data.annotations.voc import read_voc, write_voc
+from corpuscle.data.annotations.voc import read_voc
 from corpuscle.data.annotations.write_coco import write_coco
 from corpuscle.data.annotations.write_cvat import write_cvat
 from corpuscle.data.annotations.write_labelme import write_labelme
 from corpuscle.data.annotations.write_qupath import write_qupath
+from corpuscle.data.annotations.write_voc import write_voc
 from corpuscle.data.annotations.write_yolo import write_yolo
 from corpuscle.data.annotations.yolo import read_yolo
+from corpuscle.data.sources.archive import is_archive, unpacked
+from corpuscle.data.sources.layouts import layout_of
 from corpuscle.data.sources.plan import SourcePlan
 
 
@@ -119,3 +124,28 @@ FORMATS: dict[str, Format] = {
         "images/{name}",
     ),
 }
+
+
+def read_annotations(path: Path, plan: SourcePlan, progress: Progress = SILENT) -> Annotations:
+    """What is drawn on the images of a data set, whatever its format, also in an archive; not yet checked.
+
+    Raises:
+        CorpuscleError: it is of no format of annotations.
+    """
+    whole = unpacked(path, plan.archive) if is_archive(path.name) and path.is_file() else None
+    folder = whole.root if whole else path
+    source = _format_of(folder, plan)
+    progress.say(f"{path}: {source.title}")
+    found = source.read(folder, plan)
+    return replace(found, notes=(*whole.notes, *found.notes)) if whole else found
+
+
+def _format_of(path: Path, plan: SourcePlan) -> Format:
+    layout = layout_of(path, plan)
+    for one in FORMATS.values():
+        if layout in one.layouts:
+            return one
+    if plan.masks == "beside":
+        return FORMATS["masks"]
+    known = ", ".join(one.title for one in FORMATS.values())
+    raise CorpuscleError(f"expected boxes, outlines or points ({known}), {path} is {layout}; name data that have some")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from corpuscle.core.errors import Fault
 
 Kind = Literal["box", "polygon", "point"]
 Part = Literal["train", "val", "test"]
-Ring = tuple[tuple[float, float], ...]
+Ring = Sequence[tuple[float, float]]
 
 PART_OF: Mapping[str | None, Part] = {"train": "train", "val": "val", "test": "test"}
 """The word for a part, in a table, to the part; other words and none are no part."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault, nearest
-from corpuscle.data.annotations.record import CENTRE, Annotations, Marked, Shape
-from corpuscle.data.sources.boxes import Box, sound_boxes
+from corpuscle.data.annotations.record import Annotations, Marked
+from corpuscle.data.geojson import UNNAMED
+from corpuscle.data.sources.boxes import Box, box_around, sound_boxes
 from corpuscle.data.sources.plan import SourcePlan
 
 LOST = "replace it by a whole copy, or leave it out"
@@ -33,7 +34,7 @@ def sound(found: Annotations, plan: SourcePlan) -> Annotations:
         raise DataFault(faults)
     if all(one.split == "train" for one in kept):
         kept = tuple(replace(one, split=None) for one in kept)
-    return _of_kinds(replace(found, images=kept, notes=tuple(notes)), plan)
+    return of_kinds(replace(found, images=kept, notes=tuple(notes)), plan)
 
 
 def _inside(images: list[Marked], plan: SourcePlan, notes: list[str], faults: list[Fault]) -> tuple[Marked, ...]:
@@ -43,7 +44,7 @@ def _inside(images: list[Marked], plan: SourcePlan, notes: list[str], faults: li
     for one in images:
         for place, shape in enumerate(one.shapes):
             if shape.kind != "point":
-                boxes[one.image, place] = _box(one.image, shape)
+                boxes[one.image, place] = box_around(one.image, shape.label, [shape])
             elif not (0 <= shape.xy[0][0] <= one.width and 0 <= shape.xy[0][1] <= one.height):
                 x, y = shape.xy[0]
                 what = f"the point x {x:g}, y {y:g} lies outside of {one.image} ({one.width} x {one.height} pixels)"
@@ -62,16 +63,14 @@ def _inside(images: list[Marked], plan: SourcePlan, notes: list[str], faults: li
     )
 
 
-def _box(image: str, shape: Shape) -> Box:
-    """A box as it was drawn, be it reversed, or the one around a polygon."""
-    left, top, right, bottom = (*shape.xy[0], *shape.xy[1]) if shape.kind == "box" else shape.box
-    said = f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
-    return Box(image, shape.label, left - CENTRE, top - CENTRE, right - CENTRE, bottom - CENTRE, said, shape.where)
+def of_kinds(found: Annotations, plan: SourcePlan) -> Annotations:
+    """The annotations with the plan's names for their classes, and only of its kinds.
 
-
-def _of_kinds(found: Annotations, plan: SourcePlan) -> Annotations:
-    """The annotations with the plan's names for their classes, and only of its kinds."""
-    names = {name: plan.label_names.get(name, name) for name in found.classes}
+    Raises:
+        CorpuscleError: kinds that nobody has.
+    """
+    said = ({} if plan.kind == "auto" else {UNNAMED: plan.kind}) | plan.label_names
+    names = {name: said.get(name, name) for name in found.classes}
     classes = tuple(dict.fromkeys(names.values()))
     for kind in plan.kinds:
         if kind not in classes:

@@ -17,7 +17,7 @@ from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.sizes import sizes_of
 
 IMAGES, LABELS = "images", "labels"
-YAMLS = (".yaml", ".yml")
+YAMLS, SHEETS = (".yaml", ".yml"), ("data", "dataset")
 DATA, NAMES = "obj.data", ("classes.txt", "obj.names", "classes.names", "_darknet.labels", "predefined_classes.txt")
 BOX = 5  # numbers of a row: the class, the middle, and width and height
 ROW = "write a class and x, y, width and height, or a class and the corners of an outline"
@@ -297,7 +297,7 @@ def _is_sheet(file: Path) -> bool:
     try:
         content = _yaml(file)
     except CorpuscleError:
-        return False
+        return Path(file.name).stem.lower() in SHEETS  # which is told when it is read
     return isinstance(content.get("names"), list | dict) and any(key in content for key in PARTS)
 
 

@@ -69,21 +69,34 @@ def aligned(grey_NHW: np.ndarray, pairs: Pairs, progress: Progress = SILENT) -> 
 
 def fields(grey_NHW: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Where each image is not the black or white surroundings of a round or framed field; True without such."""
+    field_NHW = np.ones(grey_NHW.shape, bool)
+
+    def mark(at: int) -> None:
+        plain_HW = (grey_NHW[at] <= DARK) | (grey_NHW[at] >= LIGHT)
+        if np.count_nonzero(plain_HW) >= SURROUND * plain_HW.size:
+            field_NHW[at] = _field(plain_HW)
+
+    for _ in in_threads(mark, chosen.tolist()):
+        pass
+    return field_NHW
+
+
+def _field(plain_HW: np.ndarray) -> np.ndarray:
+    """What is not the surroundings, where these leave one large piece; else all."""
     import cv2
 
-    field_NHW = np.ones(grey_NHW.shape, bool)
     square = np.ones((3, 3), np.uint8)
-    plain_NHW = (grey_NHW[chosen] <= DARK) | (grey_NHW[chosen] >= LIGHT)
-    for at, plain_HW in zip(chosen, plain_NHW, strict=True):
-        if plain_HW.mean() < SURROUND:
-            continue
-        _, piece_HW = cv2.connectedComponents(plain_HW.astype(np.uint8), connectivity=4)
-        rim = np.concatenate([piece_HW[0], piece_HW[-1], piece_HW[:, 0], piece_HW[:, -1]])
-        inside_HW = cv2.erode((~np.isin(piece_HW, rim[rim > 0])).astype(np.uint8), square, borderValue=1)
-        sizes = np.sort(cv2.connectedComponentsWithStats(inside_HW, connectivity=4)[2][1:, cv2.CC_STAT_AREA])
-        if len(sizes) and sizes[-1] >= max(FIELD * inside_HW.size, WHOLE * sizes.sum()):
-            field_NHW[at] = cv2.erode(inside_HW, square, borderValue=1)
-    return field_NHW
+    pieces, piece_HW = cv2.connectedComponents(plain_HW.astype(np.uint8), connectivity=4)
+    inside_P = np.ones(pieces, np.uint8)
+    for side in (piece_HW[0], piece_HW[-1], piece_HW[:, 0], piece_HW[:, -1]):
+        inside_P[side] = 0
+    inside_P[0] = 1  # what is not plain
+    inside_HW = cv2.erode(inside_P[piece_HW], square, borderValue=1)
+    sizes = np.sort(cv2.connectedComponentsWithStats(inside_HW, connectivity=4)[2][1:, cv2.CC_STAT_AREA])
+    if len(sizes) and sizes[-1] >= max(FIELD * inside_HW.size, WHOLE * sizes.sum()):
+        field_HW: np.ndarray = cv2.erode(inside_HW, square, borderValue=1).astype(bool)
+        return field_HW
+    return np.ones(plain_HW.shape, bool)
 
 
 def _batch(grey_NHW: np.ndarray, field_NHW: np.ndarray, pairs: Pairs) -> Alignment:

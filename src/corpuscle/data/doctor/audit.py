@@ -11,6 +11,7 @@ from pydantic import Field
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.settings import Settings
+from corpuscle.data.doctor.faults import is_blank
 from corpuscle.data.doctor.finding import Finding
 from corpuscle.data.doctor.leaks import find_copies
 from corpuscle.data.table import Table
@@ -20,9 +21,12 @@ class GuardPlan(Settings):
     """What a run accepts of its data."""
 
     max_faulty: float = Field(0.01, ge=0.0, le=1.0, description="share of unreadable images a run goes on without")
-    allow_leaks: bool = Field(False, description="train although parts share a group, identical pixels or near-copies")
+    allow_leaks: bool = Field(False, description="train although parts share groups, copies, near-copies or fields")
     near_copies: Literal["together", "ignore"] = Field(
         "together", description="images that are nearly the same: keep them in one part of a split, or look for none"
+    )
+    overlaps: Literal["together", "ignore"] = Field(
+        "ignore", description="crops of one field that overlap: keep them in one part of a split, or look for none"
     )
 
 
@@ -37,6 +41,7 @@ class Audit:
         sound: the table's rows that are used, as a mask over its rows.
         empty: images whose mask is background all over.
         near: images that are nearly the same, together.
+        overlaps: images that show some of the same field, together.
         found: everything that was found, before the rows are divided.
     """
 
@@ -46,12 +51,13 @@ class Audit:
     sound: pl.Series
     empty: tuple[str, ...] = ()
     near: tuple[tuple[str, ...], ...] = ()
+    overlaps: tuple[tuple[str, ...], ...] = ()
     found: tuple[Finding, ...] = ()
 
     @property
     def together(self) -> tuple[tuple[str, ...], ...]:
         """Sets of images that must be in one part of a split."""
-        return (*self.copies, *self.near)
+        return (*self.copies, *self.near, *self.overlaps)
 
 
 def audit(table: Table, seen: pl.DataFrame) -> Audit:
@@ -65,8 +71,9 @@ def audit(table: Table, seen: pl.DataFrame) -> Audit:
     bad = rows.filter(pl.col("fault").is_not_null())
     faults = tuple(Fault(image, what, remedy) for image, what, remedy in bad.select("image", "fault", "remedy").rows())
     sound = rows.filter(pl.col("fault").is_null())
-    content, labels = (dict(sound.select("image", name).rows()) for name in ("content", "label"))
-    copies = find_copies(content, labels)
+    labels = dict(sound.select("image", "label").rows())
+    showing = sound.filter(~is_blank(sound))  # glass that many slides have is no copy of one another
+    copies = find_copies(dict(showing.select("image", "content").rows()), labels)
     return Audit(
         faults=faults,
         copies=copies.same,

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.core.seeds import generator_for
+from corpuscle.core.threads import in_threads
+from corpuscle.data.doctor.frequencies import low_frequencies, tangent_likeness, turned_frequencies, unit
 from corpuscle.data.doctor.signature import SIDE
 
-FREQUENCIES, DIRECTIONS, TURNS = 14, 64, 8
+DIRECTIONS, TURNS = 64, 8
 ALIKE, EACH = 0.6, 5  # cosine of the descriptions; the most pairs an image is looked at in
+SURE, TANGENT = 0.8, 0.92  # from which a pair is looked at in any case, and likeness by the tangents of the others
 LEARNED_FROM = 1500  # images that the directions are learned from
 CUT, GAINS, OFFSETS = 0.055, (0.7, 1.4), (-25.0, 25.0)  # what must not count: share cut off a side, and brightness
 ALL_PAIRS = 50_000  # images up to which all are compared; beyond, those that lie near the same few others
-BLOCK, LIKENESSES = 1024, 8_000_000  # images, and likenesses of images, that are held at a time
+BLOCK = 1024  # images at a time
+MOST = 2_000_000  # pairs that are held until the best of each image are chosen
+ROWS, COLUMNS = 256, 1024  # images whose likenesses are held at a time, near the processor
 HELD, NEAR, VISITED = 64, 2, 3  # pairs an image in memory; places an image is put to, and is looked for
 PLACES = 4.0  # per root of the number of images
 
@@ -66,7 +72,7 @@ def turned(square_NHW: np.ndarray, turn: int) -> np.ndarray:
 
 
 def candidates(grey_NHW: np.ndarray, all_pairs: int = ALL_PAIRS, progress: Progress = SILENT) -> Pairs:
-    """The pairs that may be copies, at most `EACH` an image.
+    """The pairs that may be copies, at most `EACH` an image; of those that are not `SURE`, what the tangents leave.
 
     Beyond `all_pairs` images the comparison of all would take minutes: each image is then put to the nearest of some
     images of the set, and compared with what was put to those that lie nearest to it.
@@ -74,11 +80,19 @@ def candidates(grey_NHW: np.ndarray, all_pairs: int = ALL_PAIRS, progress: Progr
     if len(grey_NHW) < 2:
         return Pairs.joined([])
     description = _learned(grey_NHW)
-    found = Pairs.joined([])
+    found, held, most = [Pairs.joined([])], 0, MOST
     compare = (_all if len(grey_NHW) <= all_pairs else _near)(description.of(0))
     for turn in progress.track(range(TURNS), "comparing images turned", TURNS):
-        found = _best(Pairs.joined([found, *compare(description.of(turn), turn)]))
-    return found
+        for pairs in compare(description.of(turn), turn):
+            found.append(pairs)
+            held += len(pairs)
+            if held > most:
+                found = [_best(Pairs.joined(found))]
+                held, most = len(found[0]), max(MOST, 2 * len(found[0]))
+    best = _best(Pairs.joined(found))
+    ends = best.first_P, best.second_P, best.turn_P
+    near = tangent_likeness(grey_NHW, description.frequency_NFF, *ends) >= TANGENT
+    return best.take(near | (best.likeness_P >= SURE))
 
 
 @dataclass(frozen=True)
@@ -93,8 +107,8 @@ class _Description:
         """Unit vectors of the images, turned."""
         vector_NE = np.empty((len(self.frequency_NFF), self.direction_DE.shape[1]), np.float32)
         for start in range(0, len(vector_NE), BLOCK):
-            frequency_BFF = _turned_frequency(self.frequency_NFF[start : start + BLOCK], turn)
-            vector_NE[start : start + BLOCK] = (_unit(frequency_BFF) - self.mean_D) @ self.direction_DE
+            frequency_BFF = turned_frequencies(self.frequency_NFF[start : start + BLOCK], turn)
+            vector_NE[start : start + BLOCK] = (unit(frequency_BFF) - self.mean_D) @ self.direction_DE
         vector_NE /= np.maximum(np.linalg.norm(vector_NE, axis=1, keepdims=True), 1e-6)
         return vector_NE
 
@@ -105,12 +119,12 @@ def _learned(grey_NHW: np.ndarray) -> _Description:
     random = generator_for(0, "near-copies")
     chosen = random.choice(len(grey_NHW), min(LEARNED_FROM, len(grey_NHW)), replace=False)
     sample_NHW = grey_NHW[chosen].astype(np.float32)
-    frequency_NFF = np.concatenate([_frequencies(grey_NHW[at : at + BLOCK]) for at in range(0, len(grey_NHW), BLOCK)])
-    told_ND = np.concatenate([_unit(_turned_frequency(frequency_NFF[chosen], turn)) for turn in range(TURNS)])
-    changed_NFF = _frequencies(_changed(sample_NHW, random))
+    frequency_NFF = low_frequencies(grey_NHW)
+    told_ND = np.concatenate([unit(turned_frequencies(frequency_NFF[chosen], turn)) for turn in range(TURNS)])
+    changed_NFF = low_frequencies(_changed(sample_NHW, random))
     change_ND = np.concatenate(
         [
-            _unit(_turned_frequency(changed_NFF, turn)) - _unit(_turned_frequency(frequency_NFF[chosen], turn))
+            unit(turned_frequencies(changed_NFF, turn)) - unit(turned_frequencies(frequency_NFF[chosen], turn))
             for turn in range(TURNS)
         ]
     )
@@ -119,29 +133,6 @@ def _learned(grey_NHW: np.ndarray) -> _Description:
     between_DD = np.cov(told_ND.T)
     _, direction_DE = eigh(between_DD, within_DD, subset_by_index=[len(within_DD) - DIRECTIONS, len(within_DD) - 1])
     return _Description(frequency_NFF, told_ND.mean(0), direction_DE.astype(np.float32))
-
-
-def _frequencies(grey_NHW: np.ndarray) -> np.ndarray:
-    from scipy.fft import dctn
-
-    frequency_NHW = dctn(grey_NHW.astype(np.float32), axes=(1, 2), norm="ortho")
-    return np.ascontiguousarray(frequency_NHW[:, :FREQUENCIES, :FREQUENCIES])
-
-
-def _turned_frequency(frequency_NFF: np.ndarray, turn: int) -> np.ndarray:
-    """What `turned` does, among cosines: a mirror changes the sign of every other, a quarter turn also their axes."""
-    sign_F = np.where(np.arange(FREQUENCIES) % 2, -1, 1).astype(np.float32)
-    if turn >= 4:
-        frequency_NFF = frequency_NFF * sign_F
-    for _ in range(turn % 4):
-        frequency_NFF = frequency_NFF.transpose(0, 2, 1) * sign_F[:, None]
-    return frequency_NFF
-
-
-def _unit(frequency_NFF: np.ndarray) -> np.ndarray:
-    """Without the mean of the image, and of length 1, so that brightness and contrast do not count."""
-    vector_ND = frequency_NFF.reshape(len(frequency_NFF), -1)[:, 1:]
-    return vector_ND / np.maximum(np.linalg.norm(vector_ND, axis=1, keepdims=True), 1e-6)
 
 
 def _changed(grey_NHW: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -165,10 +156,11 @@ def _all(upright_ND: np.ndarray) -> _Compare:
     number_N = np.arange(len(upright_ND))
 
     def compare(turned_ND: np.ndarray, turn: int) -> Iterator[Pairs]:
-        block = _block(len(upright_ND))
-        for start in range(0, len(upright_ND), block):
-            likeness_BN = upright_ND[start : start + block] @ turned_ND[start:].T
-            yield _hits(likeness_BN, number_N[start : start + block], number_N[start:], turn)
+        blocks = (
+            _Block(upright_ND[at : at + ROWS], turned_ND[at:], number_N[at : at + ROWS], number_N[at:])
+            for at in range(0, len(upright_ND), ROWS)
+        )
+        return in_threads(partial(_hits, turn), blocks)
 
     return compare
 
@@ -180,20 +172,14 @@ def _near(upright_ND: np.ndarray) -> _Compare:
     place_PD = upright_ND[np.sort(chosen)]
     put = _nearest(upright_ND, place_PD, NEAR)
 
-    def compare(turned_ND: np.ndarray, turn: int) -> Iterator[Pairs]:
+    def blocks(turned_ND: np.ndarray) -> Iterator[_Block]:
         for place, asking in _nearest(turned_ND, place_PD, VISITED).items():
-            here = put.get(place, np.zeros(0, int))
-            block = _block(len(asking))
-            for start in range(0, len(here), block):
-                rows = here[start : start + block]
-                yield _hits(upright_ND[rows] @ turned_ND[asking].T, rows, asking, turn)
+            here, there_CD = put.get(place, np.zeros(0, int)), turned_ND[asking]
+            for at in range(0, len(here), ROWS):
+                rows = here[at : at + ROWS]
+                yield _Block(upright_ND[rows], there_CD, rows, asking)
 
-    return compare
-
-
-def _block(others: int) -> int:
-    """How many images are held against so many others at a time: all of them may be alike."""
-    return max(1, min(BLOCK, LIKENESSES // others))
+    return lambda turned_ND, turn: in_threads(partial(_hits, turn), blocks(turned_ND))
 
 
 def _nearest(vector_ND: np.ndarray, place_PD: np.ndarray, number: int) -> dict[int, np.ndarray]:
@@ -210,20 +196,36 @@ def _nearest(vector_ND: np.ndarray, place_PD: np.ndarray, number: int) -> dict[i
     return dict(zip(places.tolist(), np.split(order // number, starts[1:]), strict=True))
 
 
-def _hits(likeness_BN: np.ndarray, rows: np.ndarray, columns: np.ndarray, turn: int) -> Pairs:
+@dataclass(frozen=True)
+class _Block:
+    """Some images, upright, that are held against others, turned; and the numbers of both."""
+
+    upright_RD: np.ndarray
+    turned_CD: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _hits(turn: int, block: _Block) -> Pairs:
     """Pairs above the limit; where these are too many to hold, the best."""
-    row, column = np.nonzero(likeness_BN > ALIKE)
-    likeness = likeness_BN[row, column]
-    apart = rows[row] != columns[column]
-    row, column, likeness = rows[row[apart]], columns[column[apart]], likeness[apart]
-    most = HELD * len(likeness_BN)
-    if len(likeness) > most:
-        kept = np.argpartition(-likeness, most)[:most]
-        row, column, likeness = row[kept], column[kept], likeness[kept]
+    place, likeness = np.zeros(0, int), np.zeros(0, np.float32)
+    total = len(block.columns)
+    for at in range(0, total, COLUMNS):
+        likeness_RC = block.upright_RD @ block.turned_CD[at : at + COLUMNS].T
+        here = np.flatnonzero(likeness_RC > ALIKE)
+        likeness = np.append(likeness, likeness_RC.ravel()[here])
+        place = np.append(place, here // likeness_RC.shape[1] * total + at + here % likeness_RC.shape[1])
+        most = HELD * len(likeness_RC)
+        if len(place) > most:
+            best = np.argpartition(-likeness, most)[:most]
+            place, likeness = place[best], likeness[best]
+    row, column = block.rows[place // total], block.columns[place % total]
+    apart = row != column
+    row, column, likeness = row[apart], column[apart], likeness[apart]
     back = np.array([_inverse(turn) if turn < 4 else turn, turn], np.int8)
     forward = row < column  # the other way round it is the first that is turned
     first, second = np.minimum(row, column), np.maximum(row, column)
-    return Pairs(first, second, back[forward.astype(int)], likeness.astype(np.float32))
+    return Pairs(first, second, back[forward.astype(int)], likeness)
 
 
 def _inverse(turn: int) -> int:
@@ -231,14 +233,18 @@ def _inverse(turn: int) -> int:
 
 
 def _best(pairs: Pairs) -> Pairs:
-    """Each pair once, as it fits best, and of each image the pairs that fit best."""
-    order = np.lexsort([-pairs.likeness_P, pairs.second_P, pairs.first_P])
-    pairs = pairs.take(order)
-    new = (np.diff(pairs.first_P, prepend=-1) != 0) | (np.diff(pairs.second_P, prepend=-1) != 0)
-    pairs = pairs.take(new)
+    """Each pair once, as it fits best, and of each image the pairs that fit best; in the order of their numbers."""
+    by_likeness = np.argsort(-pairs.likeness_P, kind="stable")
+    place_P = np.empty(len(pairs), int)  # of each in that order
+    place_P[by_likeness] = np.arange(len(pairs))
+    pair_P = pairs.first_P * (pairs.second_P.max(initial=0) + 1) + pairs.second_P
+    order = np.argsort(pair_P)
+    starts = np.flatnonzero(np.diff(pair_P[order], prepend=-1) != 0)
+    place_P = np.minimum.reduceat(place_P[order], starts) if len(order) else place_P
+    pairs, total = pairs.take(by_likeness[place_P]), len(order)
     kept = np.zeros(len(pairs), bool)
     for end_P in (pairs.first_P, pairs.second_P):
-        order = np.lexsort([-pairs.likeness_P, end_P])
+        order = np.argsort(end_P * total + place_P)
         starts = np.flatnonzero(np.diff(end_P[order], prepend=-1) != 0)
         rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
         kept[order[rank < EACH]] = True

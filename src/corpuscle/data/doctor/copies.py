@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpuscle.core.progress import SILENT, Progress
+from corpuscle.core.threads import one_thread_each
 from corpuscle.data.doctor.alignment import Alignment, aligned
 from corpuscle.data.doctor.candidates import ALL_PAIRS, Pairs, candidates
 from corpuscle.data.doctor.finding import Finding
@@ -83,8 +84,9 @@ def near_copies(
     once, signatures = once[showing], signatures.take(showing)
     if len(once) > all_pairs:
         progress.say(f"{len(once)} images: near-copies are looked for among those that are roughly alike")
-    pairs = candidates(signatures.grey_NHW, all_pairs, progress)
-    fit = aligned(signatures.grey_NHW, pairs, progress)
+    with one_thread_each():
+        pairs = candidates(signatures.grey_NHW, all_pairs, progress)
+        fit = aligned(signatures.grey_NHW, pairs, progress)
     size_N2 = once.select("height", "width").to_numpy()
     small_P = np.minimum(size_N2[pairs.first_P].min(1), size_N2[pairs.second_P].min(1)) < SMALL
     copies = np.flatnonzero(fit.copies_P & (~small_P | (fit.likeness_P >= SMALL_SURE)))

@@ -12,18 +12,20 @@ from corpuscle.core.errors import CorpuscleError, DataFault, Fault
 from corpuscle.core.progress import SILENT, Progress
 from corpuscle.data.doctor.audit import Audit, GuardPlan, audit
 from corpuscle.data.doctor.copies import NearCopies, near_copies, near_copy_findings
-from corpuscle.data.doctor.faults import image_faults
+from corpuscle.data.doctor.faults import image_faults, is_blank
 from corpuscle.data.doctor.finding import KINDS, Finding
 from corpuscle.data.doctor.groups import likely_groups
-from corpuscle.data.doctor.kept import kept_near_copies, kept_shortcuts
+from corpuscle.data.doctor.kept import kept_near_copies, kept_overlaps, kept_shortcuts
 from corpuscle.data.doctor.leaks import Leak, find_leaks
 from corpuscle.data.doctor.names import name_faults
+from corpuscle.data.doctor.overlaps import Overlaps, overlap_findings, overlaps
 from corpuscle.data.doctor.shortcuts import shortcuts
+from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.splits import SplitPlan, split_table
 from corpuscle.data.table import Table
 
 NAMED, LINES = 5, 50  # images that a line names; lines of images that are not used, a kind
-LEAKS = {"group": "group leak", "pixels": "copy leak", "near-copy": "near-copy leak"}
+LEAKS = {"group": "group leak", "pixels": "copy leak", "near-copy": "near-copy leak", "overlap": "overlap leak"}
 SIGNATURE = "signature"  # column of a survey, without which nothing is known of near-copies
 ANEW = "divide it with corpuscle split --anew"
 LEFT_OUT = ("unreadable", "mask", "blank", "copies disagree")  # kinds whose images are not used
@@ -97,8 +99,8 @@ def of_names(table: Table) -> list[Finding]:
 
 
 def contents(table: Table, seen: pl.DataFrame) -> dict[str, str]:
-    """Image to the digest of its pixels, for those that can be read."""
-    both = pl.DataFrame([table.frame["image"], seen["content"]]).drop_nulls()
+    """Image to the digest of its pixels, for those that can be read and show something."""
+    both = pl.DataFrame([table.frame["image"], seen["content"]]).filter(~is_blank(seen)).drop_nulls()
     return dict(both.rows())
 
 
@@ -109,6 +111,7 @@ def diagnose(
     seed: int = 0,
     progress: Progress = SILENT,
     keep: bool = True,
+    read_plan: ReadPlan = ReadPlan(),  # noqa: B008 (frozen)
 ) -> Audit:
     """The audit of a survey with everything else that shows before the rows are divided.
 
@@ -119,6 +122,7 @@ def diagnose(
         seed: of the tests that draw by chance.
         progress: says how far it is.
         keep: what takes long for the next time, in the cache.
+        read_plan: limits of the reader, where images are looked at once more.
     """
     read = audit(table, seen)
     found = [*findings_of(table, seen, read), *of_names(table), *image_faults(table, seen)]
@@ -127,13 +131,18 @@ def diagnose(
     near = NearCopies((), ())
     if plan.near_copies == "together" and SIGNATURE in looked.columns:
         near = (kept_near_copies if keep else near_copies)(sound, looked, progress)
-    found += [*_near(sound, near), *(kept_shortcuts if keep else shortcuts)(sound, looked, seed)]
-    return replace(read, near=near.groups, found=in_order(found))
+    read = replace(read, near=near.groups)
+    fields = Overlaps()
+    if plan.overlaps == "together" and SIGNATURE in looked.columns:
+        fields = (kept_overlaps if keep else overlaps)(sound, looked, read_plan, read.together, progress)
+    found += [*_near(sound, near), *overlap_findings(fields)]
+    found += (kept_shortcuts if keep else shortcuts)(sound, looked, seed)
+    return replace(read, overlaps=fields.groups, found=in_order(found))
 
 
 def leaks_of(table: Table, seen: pl.DataFrame, read: Audit) -> list[Finding]:
     """What the parts of a table share."""
-    return [leak_finding(leak) for leak in find_leaks(table, contents(table, seen), read.near)]
+    return [leak_finding(leak) for leak in find_leaks(table, contents(table, seen), read.near, read.overlaps)]
 
 
 def set_aside(lead: str, found: Sequence[Finding]) -> list[str]:

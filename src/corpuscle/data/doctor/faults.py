@@ -46,9 +46,7 @@ def image_faults(table: Table, seen: pl.DataFrame) -> list[Finding]:
     if not LOOKS.keys() <= set(seen.columns):  # scenes that are composed: nobody took their measures
         return []
     rows = seen.drop("signature").with_columns(table.frame["image"], table.frame["label"]).drop_nulls("brightness")
-    least = pl.when(pl.col("mode").str.contains(WIDE)).then(BLANK_WIDE).otherwise(BLANK)
-    blank = rows.filter(pl.col("contrast") < least)
-    visible = rows.filter(pl.col("contrast") >= least)
+    blank, visible = rows.filter(is_blank(rows)), rows.filter(~is_blank(rows))
     return [
         *_suffixes(rows),
         *_modes(rows),
@@ -59,6 +57,14 @@ def image_faults(table: Table, seen: pl.DataFrame) -> list[Finding]:
         *_letterboxed(visible),
         *mask_faults(table, seen),
     ]
+
+
+def is_blank(seen: pl.DataFrame) -> pl.Series:
+    """Which images of a survey are one grey level all over; none where nobody has looked."""
+    if "contrast" not in seen.columns:
+        return pl.repeat(False, len(seen), dtype=pl.Boolean, eager=True)
+    least = pl.when(pl.col("mode").str.contains(WIDE)).then(BLANK_WIDE).otherwise(BLANK)
+    return seen.select((pl.col("contrast") < least).fill_null(False)).to_series()
 
 
 def _suffixes(rows: pl.DataFrame) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = ("test", "val", "train")  # of equals the part that judges stays as it is: a score keeps its meaning
 ALL = "(all images)"
+NEARLY, FIELD = "is nearly the same as", "shows some of the same field as"
 
 
 @dataclass(frozen=True)
@@ -184,22 +185,22 @@ def _labels(found: Inspection, table: Table) -> tuple[Table, list[Change]]:
 
 
 def _groups(found: Inspection, table: Table) -> tuple[Table, list[Change]]:
-    """With one group for images that are nearly the same; groups that share such images become one."""
+    """With one group for images that are nearly the same, or overlap; groups that share such images become one."""
     left, read = set(table.frame["image"]), found.audit
-    alike = (*read.near, *read.disagreeing) if read else ()
-    near = [[image for image in same if image in left] for same in alike]
-    near = [same for same in near if len(same) > 1]
+    sets = {FIELD: read.overlaps, NEARLY: (*read.near, *read.disagreeing)} if read else {}
+    near = [(why, [image for image in same if image in left]) for why, alike in sets.items() for same in alike]
+    near = [(why, same) for why, same in near if len(same) > 1]
     if not near:
         return table, []
-    unit_N = units_of(table.frame, near).tolist()
+    unit_N = units_of(table.frame, [same for _, same in near]).tolist()
     own = table.frame.select(pl.coalesce("group", "image")).to_series().to_list()
     first: dict[int, str] = {}
     group_N = [first.setdefault(unit, name) for unit, name in zip(unit_N, own, strict=True)]
-    beside = {image: same[0] if image != same[0] else same[1] for same in near for image in same}
+    beside = {image: f"{why} {same[image == same[0]]}" for why, same in near for image in same}
     changes = []
     for image, to, was in zip(table.frame["image"], group_N, own, strict=True):
         if image in beside:
-            changes.append(Change(image, "group", to, f"is nearly the same as {beside[image]}"))
+            changes.append(Change(image, "group", to, beside[image]))
         elif to != was:
             changes.append(Change(image, "group", to, f"{was} shares near-copies with it"))
     return table.with_frame(table.frame.with_columns(pl.Series("group", group_N, pl.String))), changes

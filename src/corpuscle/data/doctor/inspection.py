@@ -159,7 +159,7 @@ def inspect(
     if table.segmented:
         seen = survey_masks(table, seen, choices.read, None, progress=progress).joined(seen)
         table = table.with_frame(table.frame.with_columns(seen["pixels"]))
-    read = diagnose(table, seen, choices.guard, choices.seed, progress)
+    read = diagnose(table, seen, choices.guard, choices.seed, progress, read_plan=choices.read)
     sound = table.with_frame(table.frame.filter(read.sound))
     shared = leaks_of(sound, seen.filter(read.sound), read)
     found = [*read.found, *shared, *indivisible(sound, choices.split, read.together)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -13,13 +13,15 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError
 from corpuscle.core.files import digest_of, write_json
 from corpuscle.core.progress import SILENT, Progress
-from corpuscle.data.cache import FEATURES, cache_folder
 from corpuscle.data.doctor.copies import NearCopies, NearCopy, near_copies
 from corpuscle.data.doctor.finding import Finding
+from corpuscle.data.doctor.overlaps import Overlap, Overlaps, overlaps
 from corpuscle.data.doctor.shortcuts import shortcuts
+from corpuscle.data.readers.image import ReadPlan
+from corpuscle.data.room import FEATURES, cache_folder
 from corpuscle.data.table import Table
 
-FORMAT = 1  # raise when the same survey would give other near-copies or shortcuts than before
+FORMAT = 2  # raise when the same survey would give other near-copies, overlaps or shortcuts than before
 FOUND = "found.json"
 
 
@@ -35,6 +37,21 @@ def kept_near_copies(table: Table, seen: pl.DataFrame, progress: Progress = SILE
     known = _kept([b"near-copies", rows.write_csv().encode(), *seen["signature"].fill_null(b"")], look)
     pairs = (NearCopy(first, second, likeness, tuple(how)) for first, second, likeness, how in known["pairs"])
     return NearCopies(tuple(pairs), tuple(map(tuple, known["groups"])))
+
+
+def kept_overlaps(
+    table: Table, seen: pl.DataFrame, read: ReadPlan, together: Sequence[Sequence[str]], progress: Progress = SILENT
+) -> Overlaps:
+    """`overlaps`, from the cache where they were looked for among the same images."""
+    rows = seen.select(table.frame["image"], table.frame["group"], "height", "width")
+
+    def look() -> dict[str, Any]:
+        found = overlaps(table, seen, read, together, progress)
+        return {"pairs": [list(vars(pair).values()) for pair in found.pairs], "groups": found.groups}
+
+    of = [b"overlaps", rows.write_csv().encode(), json.dumps(together).encode()]
+    known = _kept([*of, *seen["signature"].fill_null(b"")], look)
+    return Overlaps(tuple(Overlap(*pair) for pair in known["pairs"]), tuple(map(tuple, known["groups"])))
 
 
 def kept_shortcuts(table: Table, seen: pl.DataFrame, seed: int = 0) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What must not be on two sides of a split: groups, images with identical pixels, and near-copies."""
+"""What must not be on two sides of a split: groups, images with identical pixels, near-copies, and overlaps."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from corpuscle.data.splits import PARTS, in_parts
 if TYPE_CHECKING:
     from corpuscle.data.table import Table
 
+SHARE = {
+    "pixels": "hold the same pixels",
+    "near-copy": "are nearly the same",
+    "overlap": "show some of the same field",
+}  # what images of a leak do, by its kind
+
 
 @dataclass(frozen=True)
 class Leak:
     """What parts of a split share.
 
     Attributes:
-        kind: the same group, the same pixels, or nearly the same picture.
-        names: the group's name, or the images with these pixels or this picture.
+        kind: the same group, the same pixels, nearly the same picture, or some of the same field.
+        names: the group's name, or the images that share pixels, picture or field.
         parts: part to the number of images that are in it.
     """
 
-    kind: Literal["group", "pixels", "near-copy"]
+    kind: Literal["group", "pixels", "near-copy", "overlap"]
     names: tuple[str, ...]
     parts: Mapping[str, int]
 
@@ -31,8 +37,7 @@ class Leak:
         if self.kind == "group":
             return f"group {self.names[0]} is in {in_parts(self.parts)}"
         more = f" and {len(self.names) - 2} more" if len(self.names) > 2 else ""
-        same = "hold the same pixels" if self.kind == "pixels" else "are nearly the same"
-        return f"{' and '.join(self.names[:2])}{more} {same} in {in_parts(self.parts)}"
+        return f"{' and '.join(self.names[:2])}{more} {SHARE[self.kind]} in {in_parts(self.parts)}"
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,18 @@ class Copies:
 
 
 def find_leaks(
-    table: Table, content: Mapping[str, str] | None = None, near: Iterable[Sequence[str]] = ()
+    table: Table,
+    content: Mapping[str, str] | None = None,
+    near: Iterable[Sequence[str]] = (),
+    overlapping: Iterable[Sequence[str]] = (),
 ) -> tuple[Leak, ...]:
-    """What train, val and test share: groups first, then pixels, then near-copies, each in name order.
+    """What train, val and test share: groups first, then pixels, near-copies and overlaps, each in name order.
 
     Args:
         table: rows with their split.
         content: image to the digest of its pixels; leave it out to look at groups alone.
         near: groups of near-copies, `NearCopies.groups`.
+        overlapping: groups of overlapping images, `Overlaps.groups`.
     """
     by_group: dict[str, Counter[str]] = defaultdict(Counter)
     by_pixels: dict[str, dict[str, str]] = defaultdict(dict)
@@ -75,11 +84,17 @@ def find_leaks(
         for images in by_pixels.values()
         if len(set(images.values())) > 1
     ]
-    alike = ({image: part_of[image] for image in images if image in part_of} for images in near)
-    copies = [
-        Leak("near-copy", tuple(parts), Counter(parts.values())) for parts in alike if len(set(parts.values())) > 1
-    ]
-    return (*groups, *(leak for leaks in (pixels, copies) for leak in sorted(leaks, key=lambda leak: leak.names)))
+    torn = _torn(near, "near-copy", part_of), _torn(overlapping, "overlap", part_of)
+    by_name = (sorted(leaks, key=lambda leak: leak.names) for leaks in (pixels, *torn))
+    return (*groups, *(leak for leaks in by_name for leak in leaks))
+
+
+def _torn(
+    sets: Iterable[Sequence[str]], kind: Literal["near-copy", "overlap"], part_of: Mapping[str, str]
+) -> list[Leak]:
+    """The sets of images that are in several parts."""
+    inside = ({image: part_of[image] for image in images if image in part_of} for images in sets)
+    return [Leak(kind, tuple(parts), Counter(parts.values())) for parts in inside if len(set(parts.values())) > 1]
 
 
 def leak_message(leaks: Sequence[Leak]) -> str:
@@ -93,6 +108,7 @@ def leak_message(leaks: Sequence[Leak]) -> str:
         "group": ("group", "groups"),
         "pixels": ("set of copies", "sets of copies"),
         "near-copy": ("set of near-copies", "sets of near-copies"),
+        "overlap": ("set of overlapping images", "sets of overlapping images"),
     }
     for kind, (one, many) in words.items():
         found = [leak for leak in leaks if leak.kind == kind]

@@ -52,7 +52,7 @@ LOOKS: dict[str, Any] = {
 
 
 def looks_of(pixels: Pixels) -> dict[str, Any]:
-    """The measures of one image, plain values by the names of `LOOKS`; about 0.8 ms for 360 × 363 pixels."""
+    """The measures of one image, plain values by the names of `LOOKS`; about 0.5 ms for 360 × 363 pixels."""
     import cv2
 
     shrunk_HWC = _shrunk(pixels.array_HWC)

@@ -26,6 +26,7 @@ IMAGE_SUFFIXES = frozenset(
 WHITE_IS_ZERO, CENTIMETRE, SIGNED = 0, 3, 2  # values of TIFF tags
 PLAUSIBLE_MPP = 0.01, 20.0  # of microscopes; 72 dots an inch, a screen's, would be 353
 REPLACE = "replace it by a whole copy, or leave it out"
+END_OF_JPEG, RESTARTS = b"\xff\xd9", [bytes([0xFF, 0xD0 + number]) for number in range(8)]  # markers
 SAVE_AGAIN = "save it again as an 8-bit or 16-bit PNG or TIFF, or leave it out"
 
 
@@ -165,17 +166,41 @@ def _pixels(image: ImageFile.ImageFile, content: bytes, plan: ReadPlan) -> Pixel
     wide = _bits(image, content) > 8 and image.mode not in EXACT
     exif = image.getexif()
     orientation, mpp, encoding = exif.get(Tag.Orientation, 1), _mpp(image), _encoding(image, exif, len(content))
-    image.load()
-    if image.format != "TIFF":  # Pillow's TIFF plugin has turned its pixels and dropped the tag
-        ImageOps.exif_transpose(image, in_place=True)
-
-    pixels = _wide(image, content, plan.page, orientation) if wide else _by_mode(image)
+    colour_HWC = _colour_jpeg(image, content)
+    if colour_HWC is not None:
+        pixels = Pixels(UPRIGHT[orientation](colour_HWC) if orientation in UPRIGHT else colour_HWC)
+    else:
+        image.load()
+        if image.format != "TIFF":  # Pillow's TIFF plugin has turned its pixels and dropped the tag
+            ImageOps.exif_transpose(image, in_place=True)
+        pixels = _wide(image, content, plan.page, orientation) if wide else _by_mode(image)
     notes = [
         pixels.note,
         f"turned upright (EXIF orientation {orientation})" if orientation in UPRIGHT else "",
         f"page {plan.page} of {pages} pages" if pages > 1 else "",
     ]
     return Pixels(np.ascontiguousarray(pixels.array_HWC), mpp, ", ".join(note for note in notes if note), encoding)
+
+
+def _colour_jpeg(image: ImageFile.ImageFile, content: bytes) -> np.ndarray | None:
+    """The pixels of a JPEG in colour by OpenCV: the same as Pillow's, in half the time; None of what is left to Pillow.
+
+    OpenCV passes what is cut short or has other markers among its pixels, which Pillow refuses: so there must be
+    nothing but one scan between the header and the end.
+    """
+    if image.format != "JPEG" or image.mode != "RGB" or image.fp is None or not content.endswith(END_OF_JPEG):
+        return None
+    scan = image.fp.tell()  # Pillow has read the header, and no further
+    marks = content.count(b"\xff", scan) - content.count(b"\xff\x00", scan) - 1
+    if marks and marks != sum(content.count(restart, scan) for restart in RESTARTS):
+        return None
+    import cv2
+
+    try:
+        array_HWC = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # more pixels than it takes
+        return None
+    return array_HWC if array_HWC is not None and array_HWC.shape == (image.height, image.width, 3) else None
 
 
 def _encoding(image: ImageFile.ImageFile, exif: Mapping[int, Any], size: int) -> Encoding:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import shutil
 import struct
 import threading
@@ -22,8 +20,8 @@ from corpuscle.core.files import digest_of, whole_file
 from corpuscle.core.records import Pixels
 from corpuscle.data.readers.image import ReadPlan, UnreadableImage
 from corpuscle.data.readers.stacks import Contents, as_pixels, image_arrays, member_of
+from corpuscle.data.room import ARRAYS, cache_folder, hold, make_room
 
-ARRAYS = "arrays"  # the folder, in the cache, of arrays that lay compressed
 LOCAL_HEADER = struct.Struct("<26xHH")  # of a member of a zip; the lengths of its name and of what follows
 OPEN = 8  # arrays that are kept mapped
 
@@ -112,16 +110,14 @@ def _map(file: Path, part: str) -> np.ndarray:
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Path:
     """The array as a file of the cache folder, known by its name, its size and the checksum of its bytes."""
-    from corpuscle.data.cache import cache_folder  # here, for the cache imports the readers
-
     name = digest_of(f"{info.filename} {info.file_size} {info.compress_size} {info.CRC}".encode())
     place = cache_folder() / ARRAYS / f"{name}.npy"
-    if not place.is_file():
+    if not hold(place):
         with whole_file(place) as part:
-            if shutil.disk_usage(part.parent).free < info.file_size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            make_room(cache_folder(), info.file_size)
             with archive.open(info) as source, part.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
+        hold(place)
     return place
 
 

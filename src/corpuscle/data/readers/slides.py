@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import threading
 import warnings
 from collections import OrderedDict
@@ -30,8 +31,10 @@ NEAR = 1.01  # a level of 4.0003 will do where 4 was asked for
 PLAIN = "generic-tiff"  # OpenSlide's word for a tiled TIFF of no scanner's own
 APERIO = "Aperio"  # begins the description of an SVS, whatever its suffix
 STRAIGHT = (PLAIN, "aperio", "philips", "trestle")  # formats in which a level is one image of a TIFF
+BIG_TIFF = 43  # version of TIFFs whose places are 64 bits wide
 KEPT = 16  # slides that stay open
 CACHE_BYTES = 64 << 20  # of OpenSlide, for all slides together
+COPY = "copy it anew, or leave it out"
 TILED = "save it as a tiled TIFF of 8 bits, grey or RGB"
 
 
@@ -51,11 +54,11 @@ class SlideWindows:
 
     @property
     def height(self) -> int:
-        return int(self.slide.dimensions[1])
+        return self.sizes_HW[0][0]
 
     @property
     def width(self) -> int:
-        return int(self.slide.dimensions[0])
+        return self.sizes_HW[0][1]
 
     @property
     def stated_mpp(self) -> tuple[float, float]:
@@ -70,6 +73,11 @@ class SlideWindows:
         return x if PLAUSIBLE_MPP[0] <= x <= PLAUSIBLE_MPP[1] else None
 
     @cached_property
+    def sizes_HW(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each level; OpenSlide takes half as long to say them as a tile to be decoded."""
+        return tuple((int(height), int(width)) for width, height in self.slide.level_dimensions)
+
+    @cached_property
     def downsamples(self) -> tuple[float, ...]:
         """How many pixels of level 0 lie along one of each level; the first is 1."""
         return tuple(float(number) for number in self.slide.level_downsamples)
@@ -81,8 +89,7 @@ class SlideWindows:
 
     def level_size(self, level: int) -> tuple[int, int]:
         """Height and width of a level."""
-        width, height = self.slide.level_dimensions[level]
-        return int(height), int(width)
+        return self.sizes_HW[level]
 
     def read(self, top: int, left: int, height: int, width: int) -> np.ndarray:
         """A rectangle at full resolution; see `read_level`."""
@@ -223,7 +230,7 @@ def is_slide(path: Path, named: bool = False) -> bool:
                 return tiled
             return any(_is_tiled(image, page) for page in range(1, image.n_frames))
     except (OSError, SyntaxError, EOFError, ValueError, KeyError):
-        return False
+        return named and path.is_file() and _ends_early(path)
 
 
 def _is_tiled(image: TiffImageFile, page: int) -> bool:
@@ -254,9 +261,13 @@ def _by_tiffslide(path: Path) -> Any:
     """What tiffslide makes of a file that OpenSlide does not know; its objects are read alike."""
     of_scanner = path.suffix.lower() in SLIDE_SUFFIXES
     what = f"is no slide that OpenSlide opens{', or is cut short or damaged' * of_scanner}"
-    remedy = "copy it anew, or leave it out" if of_scanner else TILED
+    remedy = COPY if of_scanner else TILED
     if not path.is_file():
         raise UnreadableImage(path, "cannot be read (no such file)", "restore it, or leave it out")
+    if _ends_early(path):
+        raise UnreadableImage(
+            path, f"is cut short: its {path.stat().st_size:,} bytes end before a list of its tiles", COPY
+        )
     try:
         import tiffslide
     except ImportError:
@@ -267,6 +278,32 @@ def _by_tiffslide(path: Path) -> Any:
     except Exception as error:  # whatever a broken byte leads tifffile to
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UnreadableImage(path, f"{what}, nor does tiffslide ({reason})", remedy) from error
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether a TIFF ends before one of its directories does, which most programs write behind the pixels."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(head[:2])
+        if order is None or len(head) < 16:
+            return False
+        (version,) = struct.unpack_from(f"{order}H", head, 2)
+        count, entry, pointer, first = ("Q", 20, "Q", 8) if version == BIG_TIFF else ("H", 12, "I", 4)
+        (place,) = struct.unpack_from(order + pointer, head, first)
+        size, seen = path.stat().st_size, {0}
+        while place not in seen:
+            seen.add(place)
+            entries = place + struct.calcsize(count)
+            if entries > size:
+                return True
+            file.seek(place)
+            (number,) = struct.unpack(order + count, file.read(struct.calcsize(count)))
+            following = entries + number * entry
+            if following + struct.calcsize(pointer) > size:
+                return True
+            file.seek(following)
+            (place,) = struct.unpack(order + pointer, file.read(struct.calcsize(pointer)))
+    return False
 
 
 def _is_plain(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from corpuscle.core.errors import Fault
+from corpuscle.data.geojson import geometries_in
 from corpuscle.data.regions.region import CLOSED, Drawn, Region, region_of, unreadable
 
 AREAS = ("Polygon", "MultiPolygon")
@@ -47,11 +48,10 @@ def read_qupath(path: Path) -> Drawn:
 
 def _regions(feature: Any, where: str) -> Iterator[Region]:
     geometry, properties = feature["geometry"], feature.get("properties") or {}
-    if geometry["type"] not in AREAS:
-        raise ValueError(f"is a {geometry['type']}, a Polygon or MultiPolygon was expected")
-    areas = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
     layer = layer_of(properties.get("classification"))
-    for rings in areas:
+    for kind, rings in geometries_in(geometry):
+        if kind not in AREAS:
+            raise ValueError(f"is a {kind}, a Polygon or MultiPolygon was expected")
         for ring in rings:
             if ring and ring[0] != ring[-1]:
                 raise ValueError(f"is open: it begins at {ring[0]} and ends at {ring[-1]}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.sources.plan import SourcePlan
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ def scan(path: Path, plan: SourcePlan = SourcePlan(), min_classes: int = 2, spel
         min_classes = 1
     whole = unpacked(path, plan.archive) if is_archive(path.name) and path.is_file() else None
     folder = whole.root if whole else path
-    layout = layout_of(folder, plan)
+    try:
+        layout = layout_of(folder, plan)
+    except CorpuscleError as error:
+        if whole is None:
+            raise
+        raise CorpuscleError(
+            str(error).replace(str(folder), str(path))
+        ) from error  # where it was unpacked is of no interest
     found = LAYOUTS[layout](folder, plan)
     if layout in OF_TABLES:
         found = with_tiles(found, plan)

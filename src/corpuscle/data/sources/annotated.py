@@ -15,9 +15,10 @@ from corpuscle.data.annotations.labelme import read_labelme
 from corpuscle.data.annotations.qupath import read_qupath
 from corpuscle.data.annotations.record import CENTRE, Annotations, Marked, Shape
 from corpuscle.data.annotations.sheets import path_between
+from corpuscle.data.annotations.voc import read_voc
 from corpuscle.data.annotations.yolo import read_yolo
 from corpuscle.data.geojson import UNNAMED
-from corpuscle.data.sources.boxes import Box, middles_of
+from corpuscle.data.sources.boxes import Box, box_around, middles_of
 from corpuscle.data.sources.found import Found, points_frame
 from corpuscle.data.sources.legends import legend_of_labels
 from corpuscle.data.sources.plan import SourcePlan
@@ -25,6 +26,11 @@ from corpuscle.data.sources.points import unnamed
 from corpuscle.data.table import COLUMNS
 
 SCHEMA = COLUMNS | {"mask": pl.String}
+
+
+def scan_voc(path: Path, plan: SourcePlan) -> Found:
+    """One row per image with an XML file of Pascal VOC."""
+    return _found(read_voc(path, plan), plan, {}, with_others=False)
 
 
 def scan_yolo(path: Path, plan: SourcePlan) -> Found:
@@ -90,24 +96,12 @@ def _objects(read: Annotations, plan: SourcePlan) -> Found:
                 (x, y) = first.xy[0]
                 rows.append((image.image, x - CENTRE, y - CENTRE, kind, first.where))
             else:
-                boxes.append(_box(image.image, kind, shapes))
+                boxes.append(box_around(image.image, kind, shapes))
     if crowds:
         notes.append(f"left out: {crowds} boxes of crowds, whose objects cannot be counted")
     points = pl.concat([middles_of(boxes, sizes, plan, notes, faults), points_frame(rows)])
     frame = _frame(read, [None] * len(read.images)).drop("mask")
     return Found(frame, read.root, tuple(notes), tuple(faults), points)
-
-
-def _box(image: str, kind: str, shapes: Sequence[Shape]) -> Box:
-    """A box as it was drawn, be it reversed, or the one around some shapes."""
-    if len(shapes) == 1 and shapes[0].kind == "box":
-        (left, top), (right, bottom) = shapes[0].xy
-    else:
-        lefts, tops, rights, bottoms = zip(*(shape.box for shape in shapes), strict=True)
-        left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
-    said = f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
-    ends = left - CENTRE, top - CENTRE, right - CENTRE, bottom - CENTRE
-    return Box(image, kind, *ends, said, shapes[0].where)
 
 
 def _masks(read: Annotations, plan: SourcePlan, raw: Mapping[str, str]) -> Found:

@@ -12,7 +12,6 @@ import shutil
 import stat
 import tarfile
 import tempfile
-import time
 import zipfile
 import zlib
 from collections import Counter
@@ -21,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from corpuscle.core.errors import CorpuscleError, DataFault, Fault
+from corpuscle.data.room import ARCHIVES, cache_folder, hold, make_room
 from corpuscle.data.sources.disk import files_under, listing
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.plan import ArchivePlan
 
-ARCHIVES = "archives"  # the folder, in the cache
 ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 DRIVE = re.compile(r"^[A-Za-z]:")
-ABANDONED_S = 24 * 3600.0  # a part that has not moved for so long was left by a run that was killed
 GB, BLOCK = 10**9, 1 << 20
 ELSEWHERE = "set CORPUSCLE_CACHE to a folder you may write to"
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
@@ -65,15 +63,12 @@ def unpacked(file: Path, plan: ArchivePlan) -> Unpacked:
         DataFault: entries that would be written elsewhere, links, passwords, names that are there twice.
         CorpuscleError: it is damaged, larger than the plan allows, holds archives alone, or the disk has no room.
     """
-    from corpuscle.data.cache import cache_folder  # here, for the cache imports the sources' table
-
     try:
         with file.open("rb") as handle:
             digest = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         folder = cache_folder() / ARCHIVES / digest
-        if not folder.is_dir():
+        if not hold(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            _drop_abandoned(folder.parent)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{digest}.", suffix=".part") as place:
                 whole = Path(place) / "whole"
                 whole.mkdir()
@@ -81,6 +76,8 @@ def unpacked(file: Path, plan: ArchivePlan) -> Unpacked:
                 os.sync()  # the bytes are on the disk before the name is given
                 with contextlib.suppress(OSError):  # another run was first: its content is the same
                     whole.rename(folder)
+            hold(folder)
+            make_room(cache_folder(), 0)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CorpuscleError(
@@ -88,17 +85,12 @@ def unpacked(file: Path, plan: ArchivePlan) -> Unpacked:
             ) from error
         raise CorpuscleError(f"{file} cannot be unpacked ({error.strerror or error}); {ELSEWHERE}") from error
     names = list(files_under(folder))
+    if not names:
+        raise CorpuscleError(f"{file} holds no file; pack the folder of the data set")
     packed = [name for name in names if is_archive(name)]
     if packed and len(packed) == len(names):
         raise CorpuscleError(f"{file} holds archives alone (first: {packed[0]}); unpack it and name one of these")
     return Unpacked(_inside(folder), _notes(file, folder, packed))
-
-
-def _drop_abandoned(folder: Path) -> None:
-    for part in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - part.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(part, ignore_errors=True)
 
 
 def _unpack(file: Path, place: Path, plan: ArchivePlan) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from corpuscle.core.errors import Fault
+from corpuscle.data.annotations.record import CENTRE, Shape
 from corpuscle.data.sources.found import points_frame
 from corpuscle.data.sources.plan import SourcePlan
 
@@ -24,7 +25,6 @@ class Box:
         left, top, right, bottom: edges in pixels, from 0 at the centre of the top left one.
         said: the numbers as written, for faults.
         where: the row it comes from.
-        difficult: marked as hard to recognise.
     """
 
     image: str | None
@@ -35,7 +35,18 @@ class Box:
     bottom: float
     said: str
     where: str
-    difficult: bool = False
+
+
+def box_around(image: str, kind: str, shapes: Sequence[Shape]) -> Box:
+    """A box as it was drawn, be it reversed, or the one around some shapes."""
+    if len(shapes) == 1 and shapes[0].kind == "box":
+        (left, top), (right, bottom) = shapes[0].xy
+    else:
+        lefts, tops, rights, bottoms = zip(*(shape.box for shape in shapes), strict=True)
+        left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+    said = f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
+    ends = left - CENTRE, top - CENTRE, right - CENTRE, bottom - CENTRE
+    return Box(image, kind, *ends, said, shapes[0].where)
 
 
 def middles_of(

@@ -11,7 +11,7 @@ import polars as pl
 from corpuscle.core.errors import CorpuscleError, Fault
 from corpuscle.data.sources.beside import found_beside, part_of
 from corpuscle.data.sources.counts import count_faults, numbers_of
-from corpuscle.data.sources.disk import absolute, listing
+from corpuscle.data.sources.disk import absolute, alike_in, listing
 from corpuscle.data.sources.folders import PARTS
 from corpuscle.data.sources.found import Found
 from corpuscle.data.sources.plan import SourcePlan
@@ -178,6 +178,7 @@ def find_images(
     if len(lost):
         column = sheet.columns["image"]
         what = f"{len(lost)} of {len(found)} images in column '{column}' cannot be found from {base}"
+        what += alike_in(base, lost["name"][0] or "")
         faults.append(Fault(sheet.path.name, what, "mend the paths, or name their folder with --set data.root=FOLDER"))
         faults += [_lost(sheet, *row) for row in lost.select("row", "name", "choices").iter_rows()]
     for ways, said in HOW.items():

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from corpuscle.core.errors import CorpuscleError, nearest
@@ -88,6 +89,30 @@ def no_such_path(path: Path) -> CorpuscleError:
         return CorpuscleError(f"{path} does not exist; {parent} is empty")
     hint = nearest(path.name, names).replace("Known:", "there are")
     return CorpuscleError(f"{path} does not exist; {hint} (in {parent})")
+
+
+def alike_in(root: Path, name: str) -> str:
+    """' (images/a.jpg is there)' where one image alone is called like a name but for its case and its suffix."""
+    *folders, last = name.replace("\\", "/").split("/")
+    place = root
+    for folder in folders:
+        found = _by_word(place, place.stat().st_mtime_ns)[0].get(folder.lower(), [])
+        if len(found) != 1:
+            return ""
+        place /= found[0]
+    images = _by_word(place, place.stat().st_mtime_ns)[1].get(Path(last).stem.lower(), [])
+    return f" ({(place / images[0]).relative_to(root).as_posix()} is there)" if len(images) == 1 else ""
+
+
+@lru_cache(maxsize=64)
+def _by_word(folder: Path, time_ns: int) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The folders in a folder by their names in small letters, and its images by theirs without their suffix."""
+    inside, folders, images = listing(folder), dict[str, list[str]](), dict[str, list[str]]()
+    for name in inside.folders:
+        folders.setdefault(name.lower(), []).append(name)
+    for name in inside.images:
+        images.setdefault(Path(name).stem.lower(), []).append(name)
+    return folders, images
 
 
 def files_under(folder: Path) -> Iterator[str]:

@@ -66,6 +66,15 @@ def has_dots(names: Iterable[str]) -> bool:
     return any(IS_DOTS.search(Path(name).stem) for name in names)
 
 
+def dots_in(names: Iterable[str]) -> frozenset[str]:
+    """The images of dots among some images that are there beside them.
+
+    >>> sorted(dots_in(["001cell.png", "001dots.png", "dots.png"]))
+    ['001dots.png']
+    """
+    return frozenset(_pairs(names, []).values())
+
+
 def _pairs(names: Iterable[str], faults: list[Fault]) -> Mapping[str, str]:
     """Each image to its image of dots; a fault for each that has none or several."""
     images: dict[str, list[str]] = {}

@@ -15,7 +15,18 @@ from corpuscle.data.readers.stacks import images_in, is_hdf5, is_npz, member_of
 from corpuscle.data.readers.tiles import tile_of
 from corpuscle.data.sources.archive import is_archive, unpacked
 from corpuscle.data.sources.csvs import find_images
-from corpuscle.data.sources.disk import TABLE_SUFFIXES, absolute, files_under, is_image, no_such_path, suffix_of
+from corpuscle.data.sources.disk import (
+    TABLE_SUFFIXES,
+    absolute,
+    files_under,
+    is_image,
+    listing,
+    no_such_path,
+    suffix_of,
+)
+from corpuscle.data.sources.dots import dots_in
+from corpuscle.data.sources.masks import has_masks, scan_masks
+from corpuscle.data.sources.nnunet import is_nnunet, scan_nnunet
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.sheet import read_sheet
 
@@ -24,9 +35,9 @@ def list_images(paths: Sequence[Path | str], plan: SourcePlan = SourcePlan()) ->
     """The images that some paths mean, each once, in the order they were named; opens none.
 
     Args:
-        paths: files (of any kind, the reader says what it cannot read), folders and archives with all that is in them,
-            patterns such as `scans/*.png`, tables with a column of images, HDF5 and NPZ files for all of their rows,
-            single rows such as `training.h5#12`, and single tiles of slides.
+        paths: files (of any kind, the reader says what it cannot read), folders and archives with all images in them
+            but masks and images of dots, patterns such as `scans/*.png`, tables with a column of images, HDF5 and NPZ
+            files for all of their rows, single rows such as `training.h5#12`, and single tiles of slides.
         plan: how those CSVs are laid out.
 
     Raises:
@@ -69,7 +80,7 @@ def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
         path = unpacked(path, plan.archive).root
     if path.is_dir():
         names = list(files_under(path))
-        found = [path / name for name in names if is_image(name)]
+        found = _without_answers(path, [name for name in names if is_image(name)], plan)
         found = found or [row for name in names if _is_arrays(name) for row in members_of(path / name)]
         if not found:
             raise CorpuscleError(f"{path} holds no image; name a folder with images in it")
@@ -99,6 +110,17 @@ def _images_of(path: Path, plan: SourcePlan) -> list[Path]:
             raise CorpuscleError(f"{path} matches no image; mend the pattern")
         return found
     raise no_such_path(path)
+
+
+def _without_answers(root: Path, names: Sequence[str], plan: SourcePlan) -> list[Path]:
+    """The images of a folder; the masks or images of dots of a data set are none to be predicted."""
+    inside = listing(root)
+    if is_nnunet(inside) or has_masks(root, plan):
+        scan = scan_nnunet if is_nnunet(inside) else scan_masks
+        found = scan(root, plan)
+        return [found.root / image for image in found.frame["image"].drop_nulls().unique().sort()]
+    dots = dots_in(inside.images)
+    return [root / name for name in names if name not in dots]
 
 
 def _is_arrays(name: str) -> bool:

@@ -9,10 +9,19 @@ from corpuscle.core.errors import CorpuscleError
 from corpuscle.data.annotations.coco import coco_in, is_coco
 from corpuscle.data.annotations.cvat import cvat_in, is_cvat
 from corpuscle.data.annotations.labelme import is_labelme
+from corpuscle.data.annotations.qupath import geojson_folders
+from corpuscle.data.annotations.voc import is_voc, is_voc_beside
 from corpuscle.data.annotations.yolo import is_yolo, is_yolo_sheet
 from corpuscle.data.readers.slides import is_slide
 from corpuscle.data.readers.stacks import is_hdf5, is_npz
-from corpuscle.data.sources.annotated import scan_coco, scan_cvat, scan_geojson, scan_labelme, scan_yolo
+from corpuscle.data.sources.annotated import (
+    scan_coco,
+    scan_cvat,
+    scan_geojson,
+    scan_labelme,
+    scan_voc,
+    scan_yolo,
+)
 from corpuscle.data.sources.arrays import scan_arrays
 from corpuscle.data.sources.csvs import csvs_in, scan_csv, scan_csvs
 from corpuscle.data.sources.disk import (
@@ -35,7 +44,6 @@ from corpuscle.data.sources.pairs import is_pair, of_images, scan_pair, table_in
 from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.points import is_points, scan_points
 from corpuscle.data.sources.slides import has_slides, scan_slides
-from corpuscle.data.sources.voc import is_voc, is_voc_beside, scan_voc
 
 LAYOUTS: dict[str, Callable[[Path, SourcePlan], Found]] = {
     "one folder per class": scan_class_folders,
@@ -65,6 +73,8 @@ EXPECTED = (
     "or an NPZ file, or an archive of these, or whole slides, or, to count, an HDF5 file, pairs of images and dots, "
     "or points, boxes or other shapes, or images and masks"
 )
+LOOKED_AT = 4  # files of a folder, to tell whose they are
+MOST_KEYS = 5  # of a JSON file, that are shown
 WITH_OTHERS = (
     "train, valid and test CSVs",
     "a CSV and folders of images",
@@ -118,10 +128,9 @@ def _layout_of_file(path: Path, plan: SourcePlan) -> str:
     if suffix_of(path.name) == ".geojson":
         return "images and GeoJSON files"
     if suffix_of(path.name) == ".json":
-        content = read_json(path)
-        if is_labelme(content):
-            return "shapes in LabelMe"
-        return "boxes in COCO" if is_coco(content) else "a JSON file of points"
+        if is_coco(path):
+            return "boxes in COCO"
+        return "shapes in LabelMe" if is_labelme(read_json(path)) else "a JSON file of points"
     if is_yolo_sheet(path):
         return "shapes in YOLO"
     if is_cvat(path):
@@ -164,6 +173,9 @@ def _layout_of_folder(path: Path, plan: SourcePlan) -> str:
     counted = _counted_layout(path, inside, not with_images) if len(with_images) < 2 else None
     if counted:
         return counted
+    strange = [path / name for name in inside.files if suffix_of(name) == ".json"]
+    if strange and len(with_images) < 2 and (not with_images or of_images(with_images)):
+        raise _strange_json(strange[0])
     if inside.folders:
         return "one folder per class"
     what = f"holds {len(inside.images)} images without classes" if inside.images else "holds no image"
@@ -186,25 +198,38 @@ def _drawn_layout(path: Path, inside: Listing) -> str | None:
         return "shapes in LabelMe"
     if is_voc_beside(path):
         return "boxes in Pascal VOC"
+    if all(geojson_folders(path)) and geojson_folders(path):
+        return "images and GeoJSON files"
     found = coco_in(path)
     named = all(part or file.parent != path for file, part in found.items())  # one at the top may be of anything
     return "boxes in COCO" if found and named else None
 
 
 def _holds_labelme(folder: Path) -> bool:
-    """Whether LabelMe's files lie in a folder, each beside an image of its name; the first is read."""
+    """Whether LabelMe's files lie in a folder, each beside an image of its name; the first of them are read."""
     inside = listing(folder)
     stems = {Path(name).stem for name in inside.images}
     named = [name for name in inside.files if suffix_of(name) == ".json" and (Path(name).stem in stems or not stems)]
     try:
-        return bool(named) and is_labelme(read_json(folder / named[0]))
+        return any(not is_coco(folder / name) and is_labelme(read_json(folder / name)) for name in named[:LOOKED_AT])
     except CorpuscleError:
         return False
 
 
+def _strange_json(file: Path) -> CorpuscleError:
+    """The error for a JSON file of a data set that is none of those that are read."""
+    content = read_json(file)
+    keys = ", ".join(list(content)[:MOST_KEYS]) if isinstance(content, dict) else ""
+    what = f"an object with {keys or 'nothing in it'}" if isinstance(content, dict) else f"a {type(content).__name__}"
+    return CorpuscleError(
+        f"{file} is JSON of another kind ({what}), expected COCO (images, annotations, categories), LabelMe (shapes) "
+        "or points by image; export it as one of these, call GeoJSON .geojson, or remove it"
+    )
+
+
 def _counted_layout(path: Path, inside: Listing, flat: bool) -> str | None:
     """The layout of a folder of counted objects without a table; `flat` where its own folders hold no image."""
-    if flat and any(suffix_of(name) == ".geojson" for name in inside.files):
+    if any(suffix_of(name) == ".geojson" for name in inside.files):
         return "images and GeoJSON files"
     if flat and has_dots(inside.images):
         return "images and images of dots"
@@ -222,13 +247,13 @@ def _counted_layout(path: Path, inside: Listing, flat: bool) -> str | None:
 
 def _json_layout(file: Path, flat: bool) -> str | None:
     """The layout of a JSON file of a folder; where it lies beside a folder of images it may be something else."""
+    if is_coco(file):
+        return "boxes in COCO"
     try:
         content = read_json(file)
     except CorpuscleError:
         if flat:
             raise
         return None
-    if is_coco(content):
-        return "boxes in COCO"
     named = isinstance(content, dict) and any(is_image(name) for name in content)
     return "a JSON file of points" if named else None

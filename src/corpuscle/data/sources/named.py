@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,28 @@ from corpuscle.data.sources.plan import SourcePlan
 from corpuscle.data.sources.resolve import resolve
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, each: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """The content of a JSON file.
+
+    Args:
+        path: of the file.
+        each: makes something smaller of each object while the file is read.
 
     Raises:
         CorpuscleError: it cannot be read or is none.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(_text(path.read_bytes()), object_hook=each)
     except OSError as error:
         raise CorpuscleError(f"{path}: cannot be read ({error.strerror}); name a file you may read") from error
     except (ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise CorpuscleError(f"{path}: is not a JSON file ({reason}); replace it by a whole copy") from None
+
+
+def _text(content: bytes) -> str:
+    """The text of some JSON; the bytes are let go of before it is read."""
+    return content.decode(json.detect_encoding(content), "surrogatepass")
 
 
 def json_in(folder: Path) -> Path:
