@@ -64,10 +64,8 @@ def apart_words(cell: dict[str, Any], base: dict[str, Any], table: Path, runs: d
     return setting_words(settings)
 
 
-def learn_encoders(
-    options: argparse.Namespace, cells: Path, place: Path, environment: dict[str, str]
-) -> dict[str, Path]:
-    """The encoders that were asked for, each trained shortly."""
+def learn_encoders(options: argparse.Namespace, cells: Path, environment: dict[str, str]) -> dict[str, Path]:
+    """The encoders that were asked for, each trained shortly, beside the cells."""
     names = [word for word in options.starts.split(",") if word in ENCODERS]
     for name in names:
         own: dict[str, Any] = {"prepare.size": options.size}

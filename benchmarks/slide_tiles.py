@@ -113,12 +113,18 @@ def by_turns(path: Path, corners: list[tuple[int, int]]) -> dict[str, Any]:
 
 
 def on_two(path: Path, corners: list[tuple[int, int]], cores: list[int]) -> dict[str, dict[str, Any]]:
-    """Tiles a second on two cores against one, by turns: of threads that read, and of processes that only decode."""
+    """Tiles a second on two cores against one, by turns: threads and processes that read, and such that only decode."""
     spawn = get_context("spawn")
     decoding = [ProcessPoolExecutor(1, spawn, initializer=os.sched_setaffinity, initargs=(0, {core})) for core in cores]
     for pool in decoding:
-        pool.submit(decode, path, corners[:CHUNK]).result()
-    names = {"read": "two threads against one", "decode": "ceiling: two processes that only decode, against one"}
+        for warm in (read, decode):
+            pool.submit(warm, path, corners[:CHUNK]).result()
+    names = {
+        "read": "two threads against one",
+        "load": "two processes against one, as loaders read",
+        "decode": "ceiling: two processes that only decode, against one",
+    }
+    apart = {"load": read, "decode": decode}
     ways = [(name, number) for name in names for number in (1, 2)]
     seconds = dict.fromkeys(ways, 0.0)
     for turn, start in enumerate(range(0, len(corners), 4 * CHUNK)):
@@ -131,7 +137,9 @@ def on_two(path: Path, corners: list[tuple[int, int]], cores: list[int]) -> dict
                     list(pool.map(lambda corner: ours(path, *corner).shape, chunk))
                 else:
                     shares = [chunk[place::number] for place in range(number)]
-                    waiting = [one.submit(decode, path, share) for one, share in zip(decoding, shares, strict=False)]
+                    waiting = [
+                        one.submit(apart[name], path, share) for one, share in zip(decoding, shares, strict=False)
+                    ]
                     for one in waiting:
                         one.result()
                 seconds[name, number] += time.perf_counter() - started
@@ -145,6 +153,12 @@ def on_two(path: Path, corners: list[tuple[int, int]], cores: list[int]) -> dict
         }
         for name, words in names.items()
     }
+
+
+def read(path: Path, corners: list[tuple[int, int]]) -> None:
+    """Read tiles as a training does."""
+    for corner in corners:
+        ours(path, *corner)
 
 
 def decode(path: Path, corners: list[tuple[int, int]]) -> None:

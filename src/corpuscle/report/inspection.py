@@ -21,7 +21,7 @@ from corpuscle.report.part import in_words
 from corpuscle.report.pictures import Read, eight_bits, jpeg_uri
 
 SIDE = 160  # pixels of a picture's longer side
-PICTURES = 24  # of a kind; what has no more room is counted
+PICTURES = 20  # of a kind; what has no more room is counted
 OF_ONE = 5  # pictures of a finding that concerns several images
 LINES = 60  # findings of a kind
 DONE: dict[Action, str] = {
