@@ -17,7 +17,7 @@ from scipy import special
 from corpuscle.metrics.calibration import apply_temperature, fit_temperature
 
 WRONG = 0.05  # share of wrong labels that is assumed; with it the doubts rise and fall, their order hardly changes
-LEAST_DOUBT = 0.125  # 1 in 8: chosen on planted errors; the doubts are cautious, most of what is listed was wrong
+LEAST_DOUBT = 0.1  # chosen on planted errors; the doubts are cautious, most of what is listed was wrong
 LEAST_PROBABILITY = 1e-12
 
 
@@ -29,7 +29,7 @@ class Doubts:
         probs_NK: probability of each class, the given label, that of copies and the model all heard.
         self_confidence_N: of the given class: the probability that the label is right.
         suggested_N: the likeliest class but the given one.
-        suspected_N: labels that are wrong by one chance in eight at least.
+        suspected_N: labels that are wrong by one chance in ten at least.
     """
 
     probs_NK: np.ndarray
