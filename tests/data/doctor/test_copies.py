@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,9 @@ import pytest
 
 from corpuscle.core.progress import Progress
 from corpuscle.data.cache import content_of
-from corpuscle.data.doctor.alignment import aligned, fields
+from corpuscle.data.doctor.alignment import Alignment, aligned, fields
 from corpuscle.data.doctor.candidates import Pairs, candidates, turned
-from corpuscle.data.doctor.copies import near_copies, near_copy_findings
+from corpuscle.data.doctor.copies import _light, near_copies, near_copy_findings
 from corpuscle.data.doctor.leaks import Leak, find_leaks, leak_message
 from corpuscle.data.doctor.signature import BYTES, SIDE, opened, signature_of
 from corpuscle.data.table import COLUMNS, Table
@@ -186,6 +187,19 @@ def test_a_signature_has_one_length_and_holds_8_and_16_bits_alike():
     assert dim.range_N2[0, 1] < 16
 
 
+def test_signatures_are_opened_without_holding_them_twice():
+    signatures = pl.Series([signature_of(grey(picture(n, side=60))) for n in range(4)] * 1000)
+    tracemalloc.start()
+    try:
+        whole = opened(signatures)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(signatures) * BYTES
+    few = opened(signatures[2:4].to_list())
+    assert np.array_equal(whole.grey_NHW[2002:2004], few.grey_NHW) and whole.levels_N[3] == few.levels_N[1]
+
+
 def test_levels_are_those_of_the_type():
     narrow = np.full((50, 60), 90, np.uint8)
     narrow[:, 30:] = 97
@@ -223,9 +237,35 @@ def test_a_round_field_is_held_against_itself_alone():
     cv2.circle(square[0], (24, 24), 20, 200, -1)
     square[1] = 255 - square[0]  # dark in the middle of white
     square[2, ::6] = 200  # lines are no field
-    field = fields(square, np.arange(3))
+    packed = fields(square, np.arange(3))
+    assert packed.nbytes == square.nbytes / 8  # of a million images: a quarter of a gigabyte
+    field = np.unpackbits(packed, axis=-1).astype(bool)
     assert 0.3 < field[0].mean() < 0.55 and not field[0, 0, 0] and field[0, 24, 24]
     assert np.array_equal(field[0], field[1]) and field[2].all()
+
+
+def test_what_shows_little_must_be_clearer_of_chance_the_more_images_there_are():
+    likeness_P, clear_P = np.array([0.95, 0.9, 0.95, 0.87, 0.8]), np.array([4.9, 5.1, 7.7, 9.4, 9.6])
+    fit = Alignment(likeness_P, clear_P, np.zeros((5, 2)), np.zeros((5, 2)))
+    assert fit.copies(100).tolist() == fit.copies(5000).tolist() == [False, True, True, False, True]
+    assert fit.copies(65_000).tolist() == [False, False, True, False, True]
+    assert fit.copies(10_000_000).tolist() == [False, False, False, False, True]
+
+
+def test_how_light_an_image_is_takes_no_copy_of_all_in_floating_point():
+    one = opened([signature_of(grey(picture(n, side=60))) for n in range(3)])
+    many_of_them = one.take(np.arange(3).repeat(300))
+    tracemalloc.start()
+    try:
+        light_N2 = _light(many_of_them)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < many_of_them.grey_NHW.nbytes
+    low_N, high_N = one.range_N2.T / 257
+    expected_N = low_N + (high_N - low_N) * one.grey_NHW.mean((1, 2)) / 255
+    assert light_N2[::300, 0] == pytest.approx(expected_N)
+    assert light_N2[::300, 1] == pytest.approx((high_N - low_N) * one.grey_NHW.std((1, 2)) / 255)
 
 
 def test_a_shift_is_found_where_it_is():
@@ -235,7 +275,7 @@ def test_a_shift_is_found_where_it_is():
     fit = aligned(np.stack([whole, part]), pair)
     assert fit.stretch_P2[0] == pytest.approx([480 / 460, 490 / 466], abs=0.008)
     assert fit.shift_P2[0] == pytest.approx([-10 / 460 * SIDE, 12 / 466 * SIDE], abs=0.25)
-    assert fit.copies_P.all()
+    assert fit.copies(2).all()
 
 
 def test_the_turn_of_a_pair_is_that_of_the_second():

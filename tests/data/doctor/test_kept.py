@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import polars as pl
@@ -43,6 +44,19 @@ def test_the_same_images_are_compared_once_whatever_their_contents_are_called(as
     kept.kept_near_copies(table, seen.with_columns(signature=pl.Series([b"s", b"s", b"t"])))
     kept.kept_near_copies(table, seen.with_columns(height=pl.Series([4, 4, 5])))
     assert asked == ["near-copies"] * 4
+
+
+def test_no_signature_is_held_as_an_object_while_near_copies_are_looked_for(asked, monkeypatch):
+    table, seen = rows_of(*map(str, range(2000)))
+    seen = seen.with_columns(signature=pl.Series([bytes(2000)] * 2000))
+    held = []
+    monkeypatch.setattr(kept, "near_copies", lambda *given: held.append(tracemalloc.get_traced_memory()[0]) or NEAR)
+    tracemalloc.start()
+    try:
+        kept.kept_near_copies(table, seen)
+    finally:
+        tracemalloc.stop()
+    assert held[0] < 2_000_000  # of the four million bytes that they are
 
 
 def test_shortcuts_are_looked_for_once_for_the_same_rows_and_seed(asked):

@@ -18,7 +18,8 @@ from corpuscle.data.readers.read import read_pixels
 def told_apart(paths: Sequence[Path], seen: pl.DataFrame, read: ReadPlan, progress: Progress = SILENT) -> pl.DataFrame:
     """The rows with a content that is the same for the same pixels, but a digest only where it has to be.
 
-    What differs in its signature differs in its pixels: only images of one size and one signature are read again.
+    What differs in its signature differs in its pixels: only images of one size and one signature, by a hash that
+    takes less memory to sort by, are read again.
 
     Args:
         paths: of the images.
@@ -26,7 +27,7 @@ def told_apart(paths: Sequence[Path], seen: pl.DataFrame, read: ReadPlan, progre
         read: limits of the reader.
         progress: says how far it is.
     """
-    alike = (pl.len().over("height", "width", "signature") > 1) & pl.col("height").is_not_null()
+    alike = (pl.len().over("height", "width", pl.col("signature").hash()) > 1) & pl.col("height").is_not_null()
     places = np.flatnonzero(seen.select(alike).to_series().to_numpy()).tolist()
     digests = in_threads(lambda place: content_of(read_pixels(paths[place], read).array_HWC), places)
     content = dict(zip(places, progress.track(digests, "comparing pixels", len(places)), strict=True))

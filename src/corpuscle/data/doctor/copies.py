@@ -13,6 +13,7 @@ from corpuscle.core.threads import one_thread_each
 from corpuscle.data.doctor.alignment import Alignment, aligned
 from corpuscle.data.doctor.candidates import ALL_PAIRS, Pairs, candidates
 from corpuscle.data.doctor.finding import Finding
+from corpuscle.data.doctor.pictures import of_one_picture
 from corpuscle.data.doctor.signature import Signatures, opened
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def near_copies(
     rows = pl.concat([table.frame.select("image"), seen.select(columns[1:])], how="horizontal").sort("image")
     rows = rows.drop_nulls()
     once = rows.unique("content", keep="first", maintain_order=True)
-    signatures = opened(once["signature"].to_list())
+    signatures = opened(once["signature"])
     showing = np.flatnonzero(signatures.levels_N >= PLAIN)
     once, signatures = once[showing], signatures.take(showing)
     if len(once) > all_pairs:
@@ -89,8 +90,10 @@ def near_copies(
         fit = aligned(signatures.grey_NHW, pairs, progress)
     size_N2 = once.select("height", "width").to_numpy()
     small_P = np.minimum(size_N2[pairs.first_P].min(1), size_N2[pairs.second_P].min(1)) < SMALL
-    copies = np.flatnonzero(fit.copies_P & (~small_P | (fit.likeness_P >= SMALL_SURE)))
+    copies = np.flatnonzero(fit.copies(len(once)) & (~small_P | (fit.likeness_P >= SMALL_SURE)))
     pairs, fit = pairs.take(copies), fit.take(copies)
+    one = of_one_picture(signatures.grey_NHW, pairs, fit)
+    pairs, fit = pairs.take(one), fit.take(one)
     names = once["image"].to_list()
     told = _changes(signatures, size_N2, pairs, fit)
     ends = zip(pairs.first_P.tolist(), pairs.second_P.tolist(), fit.likeness_P.tolist(), told, strict=True)
@@ -172,9 +175,11 @@ def _changes(signatures: Signatures, size_N2: np.ndarray, pairs: Pairs, fit: Ali
 
 def _light(signatures: Signatures) -> np.ndarray:
     """Mean and spread of the grey of each image, 0 to 255."""
+    import cv2
+
     low_N, high_N = signatures.range_N2.astype(np.float64).T / 257
-    share_NHW = signatures.grey_NHW.astype(np.float32) / 255
-    return np.stack([low_N + (high_N - low_N) * share_NHW.mean((1, 2)), (high_N - low_N) * share_NHW.std((1, 2))], 1)
+    share_N2 = np.array([np.ravel(cv2.meanStdDev(grey_HW)) for grey_HW in signatures.grey_NHW]).reshape(-1, 2) / 255
+    return np.stack([low_N, np.zeros_like(low_N)], 1) + (high_N - low_N)[:, None] * share_N2
 
 
 def _light_words(first_2: np.ndarray, second_2: np.ndarray) -> list[str]:

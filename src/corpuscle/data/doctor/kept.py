@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,8 +21,9 @@ from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.room import FEATURES, cache_folder
 from corpuscle.data.table import Table
 
-FORMAT = 2  # raise when the same survey would give other near-copies, overlaps or shortcuts than before
+FORMAT = 3  # raise when the same survey would give other near-copies, overlaps or shortcuts than before
 FOUND = "found.json"
+BLOCK = 1000  # signatures at a time
 
 
 def kept_near_copies(table: Table, seen: pl.DataFrame, progress: Progress = SILENT) -> NearCopies:
@@ -34,7 +35,7 @@ def kept_near_copies(table: Table, seen: pl.DataFrame, progress: Progress = SILE
         found = near_copies(table, seen, progress)
         return {"pairs": [list(vars(pair).values()) for pair in found.pairs], "groups": found.groups}
 
-    known = _kept([b"near-copies", rows.write_csv().encode(), *seen["signature"].fill_null(b"")], look)
+    known = _kept([b"near-copies", rows.write_csv().encode(), *_digests(seen["signature"])], look)
     pairs = (NearCopy(first, second, likeness, tuple(how)) for first, second, likeness, how in known["pairs"])
     return NearCopies(tuple(pairs), tuple(map(tuple, known["groups"])))
 
@@ -50,7 +51,7 @@ def kept_overlaps(
         return {"pairs": [list(vars(pair).values()) for pair in found.pairs], "groups": found.groups}
 
     of = [b"overlaps", rows.write_csv().encode(), json.dumps(together).encode()]
-    known = _kept([*of, *seen["signature"].fill_null(b"")], look)
+    known = _kept([*of, *_digests(seen["signature"])], look)
     return Overlaps(tuple(Overlap(*pair) for pair in known["pairs"]), tuple(map(tuple, known["groups"])))
 
 
@@ -65,6 +66,12 @@ def kept_shortcuts(table: Table, seen: pl.DataFrame, seed: int = 0) -> list[Find
 
     known = _kept([b"shortcuts", str(seed).encode(), rows.write_csv().encode()], look)
     return [Finding(**finding | {"images": tuple(finding["images"])}) for finding in known]
+
+
+def _digests(signatures: pl.Series) -> Iterator[bytes]:
+    """Of some at a time: all of them as Python's objects would take as much memory as the look itself."""
+    for start in range(0, len(signatures), BLOCK):
+        yield digest_of(*signatures[start : start + BLOCK].fill_null(b"")).encode()
 
 
 def _kept(of: Iterable[bytes], look: Callable[[], Any]) -> Any:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import polars as pl
+
 SIDE = 48  # pixels of the square
-BYTES = 5 + SIDE**2
+HEAD = 5  # bytes before them: the type, and the range
+BYTES = HEAD + SIDE**2
+BLOCK = 1024  # signatures at a time
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,14 @@ def signature_of(grey_HW: np.ndarray) -> bytes:
     return bytes([wide]) + ends.astype("<u2").tobytes() + np.rint(stretched_HW).astype(np.uint8).tobytes()
 
 
-def opened(signatures: Sequence[bytes]) -> Signatures:
-    """Signatures as arrays, in their order."""
-    bytes_NB = np.frombuffer(b"".join(signatures), np.uint8).reshape(-1, BYTES)
-    range_N2 = np.ascontiguousarray(bytes_NB[:, 1:5]).view("<u2")
-    levels_N = np.diff(range_N2.astype(int))[:, 0] // np.where(bytes_NB[:, 0], 1, 257)
-    return Signatures(bytes_NB[:, 5:].reshape(-1, SIDE, SIDE), range_N2, levels_N)
+def opened(signatures: Sequence[bytes] | pl.Series) -> Signatures:
+    """Signatures as arrays, in their order; few are held as Python's objects at a time."""
+    grey_NHW = np.empty((len(signatures), SIDE, SIDE), np.uint8)
+    head_N5 = np.empty((len(signatures), HEAD), np.uint8)
+    for start in range(0, len(signatures), BLOCK):
+        block = slice(start, start + BLOCK)
+        bytes_BL = np.frombuffer(b"".join(signatures[block]), np.uint8).reshape(-1, BYTES)
+        head_N5[block], grey_NHW[block] = bytes_BL[:, :HEAD], bytes_BL[:, HEAD:].reshape(-1, SIDE, SIDE)
+    range_N2 = np.ascontiguousarray(head_N5[:, 1:]).view("<u2")
+    levels_N = np.diff(range_N2.astype(int))[:, 0] // np.where(head_N5[:, 0], 1, 257)
+    return Signatures(grey_NHW, range_N2, levels_N)
