@@ -88,7 +88,7 @@ def test_recipes_that_need_no_labels_learn_first_and_never_from_the_test_part(co
     words += ["--pretrain", "contrast", "--unlabelled", "more", "--budgets", "50", "--seeds", "0"]
     done = corpuscle("budget", cells, "--out", "b", *tiny, *words)
     assert done.code == 0, done.err
-    assert pl.read_csv("b/budget.csv")["start"].to_list() == ["scratch", "contrast"]
+    assert pl.read_csv("b/budget.csv")["start"].to_list() == ["scratch", "covariances", "contrast"]
     held = pl.read_csv("b/split.csv").filter(pl.col("split") != "train")["image"]
     rows = pl.read_csv("b/pretrained/contrast/samples.csv")
     train = rows.filter(pl.col("split") == "train")["image"]
