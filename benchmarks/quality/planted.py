@@ -199,23 +199,19 @@ def measure_copies(source: Path, number: int, random: np.random.Generator, recor
 def measure_groups(source: Path, random: np.random.Generator, record: Record) -> None:
     """Groups on two sides of a split: by their names alone, and where a column holds them."""
     table, divided = plant_groups(scan(source), random)
-    found = {name for finding in likely_groups(table) for name in finding.values["across"]}
-    record.add(
-        data=source.name,
-        planted="groups, by name",
-        number=len(divided),
-        recall=share(len(found & divided), len(divided)),
-        false=len(found - divided),
-    )
     named = table.with_frame(table.frame.with_columns(group=pl.col("image").str.extract("^(p[0-9]+)_")))
-    found = {leak.names[0] for leak in find_leaks(named) if leak.kind == "group"}
-    record.add(
-        data=source.name,
-        planted="groups, by column",
-        number=len(divided),
-        recall=share(len(found & divided), len(divided)),
-        false=len(found - divided),
-    )
+    ways = {
+        "by name": {name for finding in likely_groups(table) for name in finding.values["across"]},
+        "by column": {leak.names[0] for leak in find_leaks(named) if leak.kind == "group"},
+    }
+    for way, found in ways.items():
+        record.add(
+            data=source.name,
+            planted=f"groups, {way}",
+            number=len(divided),
+            recall=share(len(found & divided), len(divided)),
+            false=len(found - divided),
+        )
 
 
 def measure_shortcut(source: Path, trials: int, random: np.random.Generator, record: Record) -> None:

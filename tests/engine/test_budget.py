@@ -320,6 +320,12 @@ def test_what_must_be_said_of_earlier_runs_is_kept_for_the_page(cells, finished,
     assert json.loads((tmp_path / "b" / "budget.json").read_text())["warnings"] == found.facts["warnings"]
 
 
+def test_a_codebook_without_words_is_refused_before_anything_is_trained(cells, tmp_path):
+    with pytest.raises(CorpuscleError, match=r"net\.model=codebook expects words, got net\.weights=none; find some"):
+        train_cells(asked(cells, tmp_path / "b", **{"net.model": "codebook"}), Call({}))
+    assert not (tmp_path / "b" / "runs").exists()
+
+
 def test_a_run_with_nothing_to_learn_is_no_start(tmp_path, monkeypatch):
     card = SimpleNamespace(net=NetPlan(model="covariances"))
     monkeypatch.setattr("corpuscle.engine.budget_plan.read_card", lambda run: card)

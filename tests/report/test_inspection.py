@@ -59,13 +59,14 @@ def test_pictures_are_small_and_say_their_label(found: Inspection) -> None:
 
 
 def test_what_is_done_is_said_of_each_kind(found: Inspection) -> None:
-    kinds = ("unreadable", "near-copies disagree", "label spelling", "copy leak", "dark")
+    kinds = ("unreadable", "near-copies disagree", "label spelling", "copy leak", "overlaps", "dark")
     page = found.with_findings(Finding(kind, "x", "y") for kind in kinds)
     done = {block.name: block.done for block in blocks(page, read_with_pillow)}
     assert done["unreadable"].endswith("unless they are many: then it stops")
     assert done["near-copies disagree"] == "a training keeps them in one part of a split; --fix makes them a group"
     assert done["label spelling"].endswith("--fix takes the commonest")
     assert done["copy leak"] == "a training stops; --fix keeps one of them"
+    assert done["overlaps"].startswith("a training with guard.overlaps=together keeps them")  # another does not look
     assert done["dark"] == "nothing is done: look at them"
 
 

@@ -33,9 +33,9 @@ DONE_OF = {
     **dict.fromkeys(("unreadable", "mask"), "left out by --fix, and by a training unless they are many: then it stops"),
     "label spelling": "a training stops where only case or spaces differ; --fix takes the commonest",
     "copies": "a training keeps them in one part of a split; --fix keeps one of them",
-    **dict.fromkeys(
-        ("group leak", "near-copy leak", "overlap leak"), "a training stops; --fix puts each group in one part"
-    ),
+    **dict.fromkeys(("group leak", "near-copy leak"), "a training stops; --fix puts each group in one part"),
+    "overlaps": "a training with guard.overlaps=together keeps them in one part of a split; --fix makes them a group",
+    "overlap leak": "a training with guard.overlaps=together stops; --fix puts each group in one part",
     "copy leak": "a training stops; --fix keeps one of them",
     "indivisible": "a training stops",
 }  # by kind, where the action does not say it

@@ -13,7 +13,7 @@ from corpuscle.data.doctor.audit import GuardPlan
 from corpuscle.data.doctor.diagnosis import diagnose, leaks_of
 from corpuscle.data.doctor.keypoints import STEPS, Keypoints, alike, keypoints_of
 from corpuscle.data.doctor.leaks import Leak
-from corpuscle.data.doctor.overlaps import Overlap, Overlaps, overlap_findings, overlaps
+from corpuscle.data.doctor.overlaps import Overlap, Overlaps, _compared, overlap_findings, overlaps
 from corpuscle.data.readers.image import ReadPlan
 from corpuscle.data.table import COLUMNS, Table
 
@@ -33,6 +33,17 @@ def field(number, side=300):
 
 def crop(field_HWC, top, left, side=SIDE):
     return field_HWC[top : top + side, left : left + side]
+
+
+@pytest.mark.parametrize(("grain", "found"), [(30, True), (40, False)])
+def test_details_must_be_the_same_and_not_merely_alike(grain, found):
+    of_field, of_other = (
+        cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(160, 160)).astype(np.float32), (0, 0), 2)
+        for seed in (0, 1)
+    )
+    field_HW = 128 + 40 * of_field / of_field.std()
+    share, likeness = _compared(field_HW[:120], (field_HW + grain * of_other / of_other.std())[60:], 60, 0)
+    assert bool(share) == found and 0.65 < likeness < 0.85
 
 
 def written(folder, images, **columns):

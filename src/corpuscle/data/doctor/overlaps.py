@@ -39,7 +39,10 @@ SURROUNDINGS, NOISE = 31, 2.0  # pixels that local contrast is measured over; gr
 SAME, SAME_WITHIN, SQUARE = 0.75, 0.6, 24  # correlation of the details; its median in squares of so many pixels a side
 BATCH = 256  # pairs that are compared before the next are chosen
 TOLD = 3  # pairs of a group that a line tells
-TOGETHER = "they stay in one part of a split; where fields are known, name them with --group-from or a column"
+TOGETHER = (
+    "guard.overlaps=together keeps them in one part of a split; where fields are known, name them with --group-from or "
+    "a column"
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _finding(group: tuple[str, ...], links: Sequence[Overlap]) -> Finding:
 
 
 def _groups(found: Sequence[Overlap], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-
+    """Images that such pairs connect, in name order."""
     alone = pl.DataFrame({"image": sorted(names)}, schema_overrides={"image": pl.String}).with_columns(group=None)
     unit_N = units_of(alone, [(pair.first, pair.second) for pair in found])
     rows = alone.with_columns(unit=unit_N).filter(pl.len().over("unit") > 1)
@@ -155,7 +158,6 @@ def _shrunk(path: Path, factor: float, read: ReadPlan) -> np.ndarray:
 
 def _shifts(points: Sequence[Keypoints], unit_N: np.ndarray) -> np.ndarray:
     """Pairs of images with a shift that points agree on, the surest first: one, other, down, across (P, 4)."""
-
     image_M = np.repeat(np.arange(len(points)), [len(each) for each in points])
     joined = Keypoints.joined(points)
     first_P, second_P = alike(joined, unit_N[image_M])
